@@ -1,0 +1,57 @@
+#pragma once
+/*
+ * One signed call to an AWS service: endpoint, signature, sending, decoding of the error. Retries by io/retry:
+ * throttling, 5xx, network; an expired token or a clock that is off (RequestTimeTooSkewed, RequestExpired) once, after
+ * the cure.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "io/retry.h"
+
+struct arena;
+struct cred_chain;
+struct err;
+struct http;
+
+/** Where and as whom; filled once per process, borrowed by all calls. */
+struct aws {
+	struct http *http;
+	struct cred_chain *creds;
+	const char *region;	    /* AWS_REGION, AWS_DEFAULT_REGION, profile, IMDS */
+	const char *domain;	    /* "amazonaws.com", from IMDS or derived from the region */
+	const char *const *env;	    /* for AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, AWS_CA_BUNDLE */
+	int64_t clock_skew_s;	    /* learnt from Date headers; added to our clock when signing */
+	bool (*is_cancelled)(void); /* asked between tries; NULL: never */
+};
+
+/** The value of NAME in a "K=V" vector, NULL if absent or empty. */
+const char *aws_env(const char *const *env, const char *name);
+
+/** Base URL of a service, without trailing slash: AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL, else
+ * https://ec2.REGION.DOMAIN. */
+const char *aws_endpoint(const struct aws *aws, const char *service, struct arena *arena);
+
+/** "amazonaws.com", "amazonaws.com.cn", … for a region (S3 User Guide and botocore's partitions). */
+const char *aws_domain_for_region(const char *region);
+
+struct aws_request {
+	const char *service; /* "ec2", "s3" */
+	const char *method, *path;
+	const char *const *query; /* name, value, …, NULL; may be NULL */
+	const char *content_type; /* may be NULL */
+	const char *body;	  /* may be NULL */
+	size_t body_max;	  /* cap on the answer */
+	struct retry_policy retry;
+	int64_t connect_timeout_ms, total_timeout_ms;
+};
+
+/**
+ * Sends until it is answered 2xx; that body goes to *ret_body. Errors: ERR_DENIED, ERR_NOT_FOUND, ERR_INVALID,
+ * ERR_REMOTE … with "HTTP 403 UnauthorizedOperation: message"; the service's code alone in ret_code (may be NULL, 64
+ * bytes).
+ */
+CHECK_RESULT int aws_call(struct aws *aws, const struct aws_request *req, struct buf *ret_body, char *ret_code,
+			  struct err *err);

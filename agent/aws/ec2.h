@@ -1,0 +1,28 @@
+#pragma once
+/*
+ * The EC2 query API, version 2016-11-15: the calls that dsagent makes. Tag limits (EC2 User Guide, "Tag restrictions"):
+ * key 128, value 256 characters; dsagent's keys hold only letters, digits, ':' and '-', so that they are legal with
+ * tags in instance metadata too.
+ */
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "io/retry.h"
+
+struct arena;
+struct aws;
+struct err;
+
+#define EC2_TAG_VALUE_MAX 256 /* characters */
+
+struct ec2_tag {
+	const char *key, *value;
+};
+
+/** Sets tags on one resource in one call; the same key again overwrites. */
+CHECK_RESULT int ec2_create_tags(struct aws *aws, const char *resource_id, const struct ec2_tag *tags, size_t count,
+				 const struct retry_policy *retry, struct err *err);
+
+/** The tags of one resource, keys starting with prefix, in the arena. */
+CHECK_RESULT int ec2_describe_tags(struct aws *aws, const char *resource_id, const char *prefix, struct arena *arena,
+				   struct ec2_tag **ret_tags, size_t *ret_count, struct err *err);

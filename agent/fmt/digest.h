@@ -1,0 +1,33 @@
+#pragma once
+/*
+ * Digests by OpenSSL's EVP. Algorithms are fetched once per process.
+ */
+#include <stddef.h>
+
+#include "base/cleanup.h"
+
+struct err;
+
+#define SHA256_SIZE 32
+#define SHA256_HEX_SIZE 65 /* with the NUL */
+
+void digest_sha256(const void *data, size_t len, unsigned char ret_digest[SHA256_SIZE]);
+void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+			unsigned char ret_mac[SHA256_SIZE]);
+
+/** Lower-case hexadecimal of n bytes into hex (2 * n + 1); returns hex. */
+char *digest_hex(const unsigned char *bytes, size_t n, char *hex);
+
+/** sha256 as hexadecimal text; returns hex. */
+char *digest_sha256_hex(const void *data, size_t len, char hex[SHA256_HEX_SIZE]);
+
+/** A running SHA-256. */
+struct digest;
+struct digest *digest_new(void);
+void digest_add(struct digest *d, const void *data, size_t len);
+/** Ends it and frees d. */
+void digest_end(struct digest *d, unsigned char ret_digest[SHA256_SIZE]);
+void digest_free(struct digest *d); /* NULL is fine */
+
+/** SHA-256 of what can still be read from fd, as hexadecimal. */
+CHECK_RESULT int digest_fd_hex(int fd, char hex[SHA256_HEX_SIZE], struct err *err);

@@ -1,0 +1,61 @@
+#pragma once
+/*
+ * HTTP by libcurl: one request function. Every request has a connect and a total deadline and a cap on its body. The CA
+ * bundle is found at run time ($SSL_CERT_FILE, then the distributions' places). http and https only; redirects are
+ * never followed here (a signed request must be signed anew). No automatic retries: that is io/retry's decision.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+struct err;
+
+struct http; /* a connection pool for one thread; keeps connections alive between requests */
+
+CHECK_RESULT int http_open(struct http **ret_http, struct err *err);
+void http_close(struct http *http); /* NULL is fine */
+void http_close_p(struct http **http);
+#define AUTO_HTTP AUTO(http_close_p)
+
+/** Receives the body in pieces; non-zero stops the transfer with ERR_CANCELLED unless it filled err itself. */
+typedef int (*http_body_fn)(const void *data, size_t len, void *arg, struct err *err);
+
+struct http_request {
+	const char *method; /* "GET", "PUT", "POST", "HEAD" */
+	const char *url;
+	const struct strs *headers; /* "Name: value" lines, may be NULL; "Host" is derived unless given */
+	const void *body;
+	size_t body_len;
+	int64_t connect_timeout_ms, total_timeout_ms; /* both > 0 */
+	size_t body_max;			      /* most bytes of the answer's body */
+	bool bypasses_proxy;			      /* link-local services: a proxy must never see them */
+	const char *ca_file;			      /* NULL: found at run time */
+	http_body_fn on_body; /* NULL: the body goes to http_response.body. Called for 2xx answers only. */
+	void *arg;
+};
+
+struct http_response {
+	int status;
+	struct buf body;    /* of every answer without on_body, and of non-2xx answers */
+	struct buf headers; /* raw header lines, for http_header */
+};
+
+/**
+ * 0 for any complete HTTP answer whatever its status. Errors: ERR_NET (retryable unless the certificate was refused or
+ * the URL is malformed), ERR_TIMEOUT (retryable), ERR_LIMIT. The message names method, URL without its query, and
+ * cause.
+ */
+CHECK_RESULT int http_do(struct http *http, const struct http_request *req, struct http_response *ret_response,
+			 struct err *err);
+
+void http_response_clear(struct http_response *response);
+#define AUTO_HTTP_RESPONSE AUTO(http_response_clear)
+
+/** The value of the first header of that name (case ignored), copied; NULL if absent. The caller frees. */
+char *http_header(const struct http_response *response, const char *name);
+
+/** The CA bundle that is used, or NULL when none was found. */
+const char *http_ca_file(void);

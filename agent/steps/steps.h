@@ -1,0 +1,8 @@
+#pragma once
+/*
+ * The table of step types: a new type is one word here.
+ */
+struct step_type;
+
+/** All types in the order of the manual, NULL at the end. */
+extern const struct step_type *const steps_all[];

@@ -1,0 +1,48 @@
+#pragma once
+/*
+ * Packages: apt and dnf behind one table of functions. Presence is asked from the database (dpkg-query, rpm), never by
+ * starting apt or dnf. Changes are one transaction, never a prompt, stdin /dev/null; locks are waited for (10 min) with
+ * their holder named; only mirror trouble is retried; an interrupted dpkg is configured once. Kernel and NVIDIA
+ * packages are not touched unless named.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/str.h"
+
+struct err;
+struct facts;
+struct machine;
+
+/** Longest wait for a package database lock: unattended-upgrades hold it for minutes after first boot. */
+#define PKG_LOCK_WAIT_MS (10LL * 60 * 1000)
+
+struct pkg_installed {
+	const char *name, *version; /* as asked for / as installed; version NULL: not installed */
+	bool is_provided;	    /* by another package (a virtual name) */
+};
+
+struct pkg_change {
+	struct strs install; /* names, or "name=version" (apt), "name-version" (dnf) */
+	struct strs remove;
+	bool upgrades_listed;	/* the listed ones to their newest version too */
+	bool upgrades_all;	/* everything installed, kernel and NVIDIA held back */
+	bool security_only;	/* with upgrades_all: security updates only */
+	const char *releasever; /* dnf only: the Amazon Linux release to move to; may be NULL */
+};
+
+struct pkg_manager {
+	const char *name; /* "apt", "dnf": the word recipes use */
+	/** Fills one entry per name, in order; from the database only. */
+	int (*query)(const struct machine *m, const struct strs *names, struct pkg_installed *ret, struct err *err);
+	/** Names with an update pending; "" names none. Works on the index as it lies on disk. */
+	int (*upgradable)(const struct machine *m, bool security_only, const char *releasever, struct strs *ret_names,
+			  struct err *err);
+	/** Locks, index refresh when stale or a name is unknown, one transaction, progress by machine_note. */
+	int (*change)(const struct machine *m, const struct pkg_change *change, struct err *err);
+};
+
+extern const struct pkg_manager pkg_apt, pkg_dnf;
+
+/** The manager of that name ("apt", "dnf"), or NULL. */
+const struct pkg_manager *pkg_manager(const char *name);
