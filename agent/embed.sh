@@ -9,7 +9,7 @@ table() {
 	for f in $2; do
 		[ -e "$f" ] || continue
 		n=${f##*/}
-		printf '\t{"%s", %s_%d, sizeof %s_%d - 1},\n' "${n%.*}" "$1" $i "$1" $i
+		printf '\t{"%s", (const char *)%s_%d, sizeof %s_%d - 1},\n' "${n%.*}" "$1" $i "$1" $i
 		i=$((i + 1))
 	done
 	printf '\t{0, 0, 0},\n};\n'
@@ -18,7 +18,7 @@ data() {
 	i=0
 	for f in $2; do
 		[ -e "$f" ] || continue
-		printf 'static const char %s_%d[] = {\n' "$1" $i
+		printf 'static const unsigned char %s_%d[] = {\n' "$1" $i
 		bytes "$f"
 		printf '0};\n'
 		i=$((i + 1))

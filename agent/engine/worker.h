@@ -11,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
+struct arena;
+struct changes;
 struct facts;
 struct fetch;
 struct fs_root;
@@ -71,6 +73,5 @@ void worker_clear(struct worker *worker);
  * Probe only, in the calling process: what `plan` prints. creates, unless and frequency are honoured as in a run.
  * ERR_… when the probe itself cannot tell.
  */
-struct changes;
 CHECK_RESULT int worker_probe(const struct worker_task *task, struct changes *ret_changes, struct arena *arena,
 			      struct err *err);
