@@ -1,0 +1,45 @@
+#include <string.h>
+
+#include "base/str.h"
+#include "engine/run.h"
+#include "recipe/facts.h"
+
+/*
+ * Commands get a defined environment, not whatever user-data, sudo or a login shell happened to have (peers: missing
+ * HOME and PATH are a classic failure). Of ours only what steers network, certificates, package indexes and AWS passes.
+ */
+static const char *const passed_names[] = {
+	"TMPDIR",	 "TZ",		 "http_proxy",	       "https_proxy",	 "no_proxy",
+	"HTTP_PROXY",	 "HTTPS_PROXY",	 "NO_PROXY",	       "all_proxy",	 "ALL_PROXY",
+	"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"};
+static const char *const passed_prefixes[] = {"AWS_", "PIP_", "UV_", "XDG_"};
+
+#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static bool is_passed(const char *entry) {
+	size_t n = strcspn(entry, "=");
+	for (size_t i = 0; i < sizeof passed_names / sizeof *passed_names; i++)
+		if (strlen(passed_names[i]) == n && strncmp(entry, passed_names[i], n) == 0) return true;
+	for (size_t i = 0; i < sizeof passed_prefixes / sizeof *passed_prefixes; i++)
+		if (str_starts(entry, passed_prefixes[i])) return true;
+	return false;
+}
+
+const char *const *run_environment(const struct facts *facts, const char *const *env, struct arena *arena) {
+	struct strs out = {0};
+	const char *path = NULL;
+	for (const char *const *e = env; *e; e++) {
+		if (str_starts(*e, "PATH=")) path = *e;
+		if (is_passed(*e)) strs_add(&out, *e);
+	}
+	strs_add(&out, path ? path : "PATH=" PATH_DEFAULT);
+	strs_add(&out, arena_printf(arena, "HOME=%s", facts->home));
+	strs_add(&out, arena_printf(arena, "USER=%s", facts->user));
+	strs_add(&out, arena_printf(arena, "LOGNAME=%s", facts->user));
+	strs_add(&out, "LANG=C.UTF-8");
+	strs_add(&out, "DEBIAN_FRONTEND=noninteractive");
+	size_t bytes = (out.count + 1) * sizeof(char *);
+	const char *const *copy = memcpy(arena_alloc(arena, bytes), strs_argv(&out), bytes);
+	strs_clear(&out);
+	return copy;
+}

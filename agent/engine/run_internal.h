@@ -1,0 +1,70 @@
+#pragma once
+/*
+ * The supervisor's own state, shared by engine/run_*.c.
+ */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "engine/run.h"
+#include "engine/worker.h"
+#include "recipe/plan.h"
+
+/** What a failed attempt leaves behind. */
+struct attempt_error {
+	enum err_code code; /* ERR_NONE: it ended well */
+	char msg[ERR_MSG_MAX];
+};
+
+/** Where a step is, finer than its status in the view. */
+enum phase { PHASE_PENDING, PHASE_RUNNING, PHASE_RETRY_WAIT, PHASE_ENDED };
+
+struct step_run {
+	enum phase phase;
+	struct worker worker;
+	bool has_result;
+	struct attempt_error result;
+	int64_t deadline_at_ms; /* of the attempt (monotonic), grace included */
+	int64_t retry_at_ms;
+	unsigned kill_stage; /* 0 none, 1 asked to stop, 2 killed */
+	bool has_changes;    /* some attempt found something to do */
+	bool has_timed_out;
+	int log_fd; /* -1 until there is something to write */
+	int64_t log_bytes;
+};
+
+struct run {
+	const struct run_options *options;
+	const struct plan *plan;
+	struct step_run *steps;
+	struct run_view view;
+	struct arena arena;
+	int epoll_fd, signal_fd;
+	size_t running;
+	bool is_stopping; /* a failure with on_error: stop, or a signal: nothing new starts */
+	int signal;	  /* the signal that asked us to end */
+	size_t changed;
+	struct err fatal; /* the supervisor itself cannot go on (state not writable) */
+};
+
+/** run_view.c: keeps the view and tells the sinks. text may hold secrets; it is redacted here. */
+void run_view_init(struct run *run);
+void run_view_clear(struct run *run);
+void run_emit(struct run *run, enum event_type type, size_t step, const char *text, const char *diff);
+void run_view_count(struct run *run);			       /* done, total, percent anew */
+void run_set_text(char *field, size_t size, const char *text); /* redacted, cut at a character boundary */
+
+/** run_step.c: one step's life. */
+void step_start(struct run *run, size_t index);
+void step_on_readable(struct run *run, size_t index);
+void step_on_time(struct run *run, size_t index, int64_t now); /* deadlines and retries */
+int64_t step_due_ms(const struct run *run, size_t index); /* when step_on_time has something to do; INT64_MAX never */
+void step_skip(struct run *run, size_t index, const char *reason);
+void step_stop(struct run *run, size_t index);
+
+/** run_schedule.c: starts or skips what can be; returns true while anything is running, waiting or startable. */
+bool run_schedule(struct run *run);
+
+/** run_log.c: the step's log file; failures to write are said once and then ignored. */
+void step_log(struct run *run, size_t index, const char *line);
+void step_log_close(struct run *run, size_t index);

@@ -1,0 +1,80 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/run_internal.h"
+
+void run_set_text(char *field, size_t size, const char *text) {
+	struct buf clean AUTO_BUF = BUF_INIT(2 * FRAME_TEXT_MAX);
+	log_redact(text, &clean);
+	const char *s = buf_str(&clean);
+	size_t n = strlen(s);
+	if (n >= size) {
+		n = size - 1;
+		while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80) n--; /* not in mid-character */
+	}
+	memcpy(field, s, n);
+	field[n] = '\0';
+}
+
+void run_view_init(struct run *run) {
+	const struct run_options *o = run->options;
+	struct run_view *v = &run->view;
+	*v = (struct run_view){
+		.run_id = o->run_id, .version = o->version, .status = RUN_RUNNING, .count = run->plan->count};
+	v->recipe = arena_printf(&run->arena, "%s@%.8s", run->plan->recipe_name, run->plan->hash);
+	v->started_at_ms = v->updated_at_ms = clock_now_ms();
+	v->steps = mem_zalloc(v->count * sizeof *v->steps);
+	for (size_t i = 0; i < v->count; i++) {
+		const struct plan_step *p = &run->plan->steps[i];
+		struct step_view *s = &v->steps[i];
+		s->id = p->common.id;
+		s->name = p->common.name;
+		s->type = p->type->name;
+		s->is_background = p->common.is_background;
+		(void)snprintf(s->log_path, sizeof s->log_path, "%s/%02zu-%s.log", o->log_dir, i + 1, s->id);
+	}
+	run_view_count(run);
+}
+
+void run_view_clear(struct run *run) { free(run->view.steps); }
+
+/* How far one step is, in thousandths; a step that cannot say is at its beginning. */
+static int64_t step_share(const struct step_view *s) {
+	if (s->status == STEP_PENDING) return 0;
+	if (s->status != STEP_RUNNING) return 1000;
+	if (s->total <= 0 || s->done <= 0) return 0;
+	return s->done >= s->total ? 990 : s->done * 990 / s->total;
+}
+
+void run_view_count(struct run *run) {
+	struct run_view *v = &run->view;
+	size_t done = 0, total = 0;
+	int64_t share = 0;
+	for (size_t i = 0; i < v->count; i++) {
+		if (run->plan->steps[i].skip_reason) continue;
+		total++;
+		done += v->steps[i].status > STEP_RUNNING;
+		share += step_share(&v->steps[i]);
+	}
+	v->done = done;
+	v->total = total;
+	v->percent = total == 0 ? 100 : (int)(share / (int64_t)(10 * total));
+}
+
+void run_emit(struct run *run, enum event_type type, size_t step, const char *text, const char *diff) {
+	struct buf clean_text AUTO_BUF = BUF_INIT(2 * FRAME_TEXT_MAX);
+	struct buf clean_diff AUTO_BUF = BUF_INIT(2 * FRAME_TEXT_MAX);
+	if (text) log_redact(text, &clean_text);
+	if (diff) log_redact(diff, &clean_diff);
+	run_view_count(run);
+	run->view.updated_at_ms = clock_now_ms();
+	struct event event = {.type = type,
+			      .at_ms = run->view.updated_at_ms,
+			      .step = step,
+			      .text = text ? buf_str(&clean_text) : NULL,
+			      .diff = diff ? buf_str(&clean_diff) : NULL};
+	for (struct sink *const *s = run->options->sinks; *s; s++) (*s)->event(*s, &event, &run->view);
+}
