@@ -1,0 +1,64 @@
+#pragma once
+/*
+ * What verbs share: environment, root, facts, network and paths, each opened when it is first asked for, so that cheap
+ * verbs stay cheap. Everything handed out is borrowed and lives until context_clear.
+ */
+#include <stdbool.h>
+
+#include "base/arena.h"
+
+struct aws;
+struct diags;
+struct err;
+struct facts;
+struct fetch;
+struct fs_root;
+struct http;
+struct imds;
+struct recipe;
+struct strs;
+
+struct context_parts;
+
+struct context {
+	const char *const *env; /* "K=V", NULL-terminated: the process's own */
+	const char *root_dir;	/* --root; NULL: the machine itself */
+	bool is_json;		/* --json */
+	bool is_at_boot;	/* metadata may come up later than we do: be patient. Set before facts are asked for */
+	struct arena arena;
+	struct context_parts *parts;
+};
+
+struct context_paths {
+	const char *state_dir; /* "/var/lib/dsagent", below root; as a plain user the XDG folder */
+	const char *run_dir;   /* "/run/dsagent": lock, status.json */
+};
+
+void context_init(struct context *ctx, const char *const *env);
+void context_clear(struct context *ctx);
+
+CHECK_RESULT int context_root(struct context *ctx, const struct fs_root **ret_root, struct err *err);
+
+/** Nothing is created. Root, and anyone with --root, has the system's places. */
+CHECK_RESULT int context_paths(struct context *ctx, struct context_paths *ret_paths, struct err *err);
+
+CHECK_RESULT int context_http(struct context *ctx, struct http **ret_http, struct err *err);
+CHECK_RESULT int context_imds(struct context *ctx, struct imds **ret_imds, struct err *err);
+
+/** Gathered once; metadata is asked only where there should be some. */
+CHECK_RESULT int context_facts(struct context *ctx, const struct facts **ret_facts, struct err *err);
+
+/** Region: AWS_REGION, AWS_DEFAULT_REGION, else the instance's; credentials are not asked for before the first call. */
+CHECK_RESULT int context_aws(struct context *ctx, struct aws **ret_aws, struct err *err);
+CHECK_RESULT int context_fetch(struct context *ctx, struct fetch **ret_fetch, struct err *err);
+
+/**
+ * A second aws with connections and credentials of its own, for another process: the shape of
+ * report_tags_conf.open_aws, arg is the context. The caller keeps it until that process ends.
+ */
+CHECK_RESULT int context_open_aws(void *arg, struct aws **ret_aws, struct err *err);
+
+/** recipe_load with this build's step types: vars are "k=v"; is_inert: values of vars may be missing (validate). NULL
+ * after adding to diags. */
+const struct recipe *context_recipe(struct context *ctx, const struct strs *names, const struct strs *vars,
+				    bool is_inert, struct diags *diags);
