@@ -19,7 +19,7 @@ struct retry_policy {
 /**
  * After attempt number `attempt` (1-based) failed with *err, elapsed_ms after the first began: the milliseconds to wait
  * before the next one, or RETRY_STOP (not retryable, or out of attempts or time). random is any 64-bit random number. A
- * server's own wish (Retry-After) goes in as hint_ms, 0 if none; it is a lower bound.
+ * server's own wish (Retry-After) goes in as hint_ms, 0 if none; it is a lower bound, itself bounded by cap_ms.
  */
 int64_t retry_wait_ms(const struct retry_policy *policy, unsigned attempt, int64_t elapsed_ms, int64_t hint_ms,
 		      uint64_t random, const struct err *err);
