@@ -4,5 +4,5 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat gets strtok atoi atol atoll atof system popen \
-	tmpnam mktemp
+#pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat gets strtok
+#pragma GCC poison atoi atol atoll atof system popen tmpnam mktemp
