@@ -7,7 +7,7 @@ PREFIX  ?= /usr
 PKGS    := libcurl openssl yaml-0.1 jansson expat zlib
 WARN    := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
            -Wwrite-strings -Wundef -Wno-unused-parameter
-HARDEN  := -fstack-protector-strong -fstack-clash-protection -fPIE -D_FORTIFY_SOURCE=2
+HARDEN  := -fstack-protector-strong -fstack-clash-protection -fPIE -D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections
 OPT     ?= -O2
 SAN     ?=
 ifneq ($(SAN),)
@@ -19,8 +19,9 @@ endif
 ALL_CFLAGS  = -std=c17 -D_GNU_SOURCE -DDSAGENT_VERSION='"$(VERSION)"' -Iagent -include base/banned.h -g $(OPT) $(WARN) $(HARDEN) \
               $(SANFLAGS) -MMD -MP $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections $(SANFLAGS) $(LDFLAGS)
-PKG_CFLAGS  = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# Asked once, and only when something is compiled: deps may have come in since make started.
+PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
 SRC     := $(sort $(wildcard agent/*/*.c))
 LIBSRC  := $(filter-out agent/cli/main.c,$(SRC))
@@ -29,10 +30,29 @@ LIBOBJ  := $(LIBSRC:%.c=$(B)/%.o) $(B)/gen/builtin.o
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help
+.PHONY: all help deps deps-test lint format check-layers install clean
 all: $(B)/dsagent
 
-include $(wildcard tests/tests.mk)
+help:
+	@echo 'make                build/dsagent, against the distribution'"'"'s libraries'
+	@echo 'make demo           build it, play a small EC2 on loopback, apply the quickstart recipe, show the tags'
+	@echo 'make test           unit tests, golden cases, end-to-end tests, real package managers in throw-away roots'
+	@echo 'make bench          figures beside ansible-playbook, bash and pip, in one run'
+	@echo 'make lint           clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers'
+	@echo 'make fuzz           every parser under libFuzzer, FUZZ_SECONDS=600 each'
+	@echo 'make deps           install the packages it is built with (as root)'
+	@echo 'SAN=address,undefined, CC=clang, B=DIR, DESTDIR= and PREFIX= do what they do everywhere'
+
+deps:
+	@sh packaging/deps.sh install build
+deps-test:
+	@sh packaging/deps.sh install build demo test
+
+$(B)/.deps: packaging/deps.sh
+	@command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) || sh packaging/deps.sh check build
+	@mkdir -p $(@D) && touch $@
+
+include $(wildcard tests/*.mk tests/*/*.mk)
 
 $(B)/dsagent: $(OBJ)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(OBJ) $(PKG_LIBS)
@@ -41,7 +61,7 @@ $(B)/dsagent: $(OBJ)
 $(B)/libdsagent.a: $(LIBOBJ)
 	rm -f $@ && $(AR) rcs $@ $(LIBOBJ)
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c | $(B)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -52,5 +72,37 @@ $(B)/gen/%.o: $(B)/gen/%.c
 $(B)/gen/builtin.c: agent/embed.sh $(wildcard recipes/*.yaml recipes/sets/*.txt)
 	@mkdir -p $(@D)
 	sh agent/embed.sh recipes > $@
+
+install: $(B)/dsagent
+	install -D -m 0755 $(B)/dsagent $(DESTDIR)$(PREFIX)/bin/dsagent
+
+clean:
+	rm -rf $(B)
+
+# Layout, tidiness and layers. The analyzers see the code as the compiler does.
+FORMATTED := $(wildcard agent/*/*.[ch] tests/*/*.[ch])
+TIDY      := $(SRC:%.c=$(B)/tidy/%.ok)
+ANALYZED  := $(SRC:%.c=$(B)/analyze/%.o)
+
+format:
+	clang-format -i $(FORMATTED)
+
+check-layers:
+	@sh agent/check-layers.sh
+
+lint: check-layers $(TIDY) $(ANALYZED)
+	@clang-format --dry-run -Werror $(FORMATTED) && echo 'format: ok'
+	@cppcheck -q --std=c11 --language=c --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem -D_GNU_SOURCE -Iagent agent && echo 'cppcheck: ok'
+	@echo 'lint: ok'
+
+$(B)/tidy/%.ok: %.c .clang-tidy | $(B)/.deps
+	@mkdir -p $(@D)
+	clang-tidy --quiet --warnings-as-errors='*' $< -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) -Wno-unknown-warning-option 2>/dev/null
+	@touch $@
+
+$(B)/analyze/%.o: %.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fanalyzer -Werror -c -o $@ $<
 
 -include $(shell find $(B)/agent $(B)/gen $(B)/tests -name '*.d' 2>/dev/null)
