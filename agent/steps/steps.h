@@ -6,3 +6,5 @@ struct step_type;
 
 /** All types in the order of the manual, NULL at the end. */
 extern const struct step_type *const steps_all[];
+
+extern const struct step_type step_python, step_file, step_run, step_check;

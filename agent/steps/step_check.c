@@ -1,0 +1,270 @@
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/parse.h"
+#include "fmt/diag.h"
+#include "recipe/facts.h"
+#include "recipe/step.h"
+#include "steps/check_http.h"
+#include "steps/check_net.h"
+#include "steps/steps.h"
+
+/** One attempt at a connection or an answer. */
+#define ATTEMPT_MS (10 * 1000)
+/** One attempt of a command: something that takes longer is work, not a check. */
+#define COMMAND_MS (5 * 60 * 1000)
+#define POLL_EVERY_MS 1000
+
+struct check_disk {
+	const char *path;
+	int64_t free_bytes;
+};
+
+struct check_python {
+	const char *python, *venv;
+	struct strs imports;
+};
+
+struct check_params {
+	struct strs command;
+	const char *tcp, *postgres, *http, *contains, *path;
+	int64_t status, memory_bytes, wait_ms;
+	struct check_disk disk;
+	struct check_python python;
+	bool has_disk, has_python;
+};
+
+static const struct field disk_fields[] = {
+	{.name = "path",
+	 .kind = FIELD_TEXT,
+	 .offset = offsetof(struct check_disk, path),
+	 .help = "a path on the file system",
+	 .fallback = "/"},
+	{.name = "free",
+	 .kind = FIELD_SIZE,
+	 .offset = offsetof(struct check_disk, free_bytes),
+	 .help = "at least so much must be free, such as 20G",
+	 .is_required = true},
+	{0},
+};
+static const struct shape disk_shape = {
+	.fields = disk_fields, .size = sizeof(struct check_disk), .scalar_field = "free"};
+
+static const struct field python_fields[] = {
+	{.name = "import",
+	 .kind = FIELD_TEXTS,
+	 .offset = offsetof(struct check_python, imports),
+	 .help = "modules that must load",
+	 .is_required = true},
+	{.name = "python",
+	 .kind = FIELD_TEXT,
+	 .offset = offsetof(struct check_python, python),
+	 .help = "interpreter; default: that of `venv`, else python3"},
+	{.name = "venv", .kind = FIELD_TEXT, .offset = offsetof(struct check_python, venv), .help = "path of a venv"},
+	{0},
+};
+static const struct shape python_shape = {
+	.fields = python_fields, .size = sizeof(struct check_python), .list_field = "import", .scalar_field = "import"};
+
+#define CHECK_FIELD(n, k, member, text)                                                                                \
+	.name = n, .kind = k, .offset = offsetof(struct check_params, member), .help = text
+
+static const struct field check_fields[] = {
+	{CHECK_FIELD("command", FIELD_TEXTS, command,
+		     "a script for `/bin/sh -e`, or a list of command and arguments: exits 0")},
+	{CHECK_FIELD("tcp", FIELD_TEXT, tcp, "host:port accepts connections")},
+	{CHECK_FIELD("postgres", FIELD_TEXT, postgres, "host:port is a PostgreSQL server that takes sessions")},
+	{CHECK_FIELD("http", FIELD_TEXT, http, "an http:// or https:// address that answers with 2xx (or `status`)")},
+	{CHECK_FIELD("status", FIELD_INT, status, "with http: this status exactly"), .min = 100, .max = 599},
+	{CHECK_FIELD("contains", FIELD_TEXT, contains, "with http: text that the answer's body holds")},
+	{CHECK_FIELD("disk", FIELD_STRUCT, disk, "free space, a size or {path, free}"), .shape = &disk_shape,
+	 .presence = offsetof(struct check_params, has_disk)},
+	{CHECK_FIELD("memory", FIELD_SIZE, memory_bytes, "at least so much memory in the machine, such as 7G")},
+	{CHECK_FIELD("python", FIELD_STRUCT, python, "modules that load: a list, or {venv or python, import}"),
+	 .shape = &python_shape, .presence = offsetof(struct check_params, has_python)},
+	{CHECK_FIELD("path", FIELD_TEXT, path, "this path exists")},
+	{CHECK_FIELD("wait", FIELD_DURATION, wait_ms,
+		     "how long to wait for it to become true (at most the step's timeout)"),
+	 .fallback = "0s"},
+	{0},
+};
+
+static void check_check(const void *params, const struct yml_node *node, struct diags *diags) {
+	const struct check_params *p = params;
+	if (!p->command.count && !p->tcp && !p->postgres && !p->http && !p->has_disk && !p->memory_bytes &&
+	    !p->has_python && !p->path)
+		diag_add(diags, node,
+			 "check needs a condition: command, tcp, postgres, http, disk, memory, python or path");
+	if (!p->http && (p->status || p->contains)) diag_add(diags, node, "status and contains belong to http");
+	if (p->http && !str_starts(p->http, "http://") && !str_starts(p->http, "https://") && !strstr(p->http, "${"))
+		diag_add(diags, node, "http '%s' is no http:// or https:// address", p->http);
+	const char *addresses[] = {p->tcp, p->postgres};
+	for (size_t i = 0; i < 2; i++) {
+		struct err err;
+		const char *host, *port;
+		if (addresses[i] && !strstr(addresses[i], "${") &&
+		    check_net_split(addresses[i], diags->arena, &host, &port, &err) < 0)
+			diag_add(diags, node, "%s", err.msg);
+	}
+	if (p->has_python && p->python.venv && p->python.python)
+		diag_add(diags, node, "venv and python exclude each other");
+}
+
+/* One condition: tried once; 0, or err says why it does not hold. */
+struct condition {
+	bool is_given;
+	const char *text; /* "tcp db:5432 to answer" */
+	int (*holds)(const struct check_params *p, struct step_ctx *ctx, struct err *err);
+};
+
+static int64_t attempt_ms(const struct step_ctx *ctx, int64_t most) {
+	int64_t left = machine_left_ms(&ctx->machine);
+	return left < 1 ? 1 : left < most ? left : most;
+}
+
+static int run_quietly(struct step_ctx *ctx, const char *const *argv, struct err *err) {
+	struct machine_command cmd = {
+		.argv = argv, .user = ctx->user, .timeout_ms = attempt_ms(ctx, COMMAND_MS), .is_quiet = true};
+	return machine_check(&ctx->machine, &cmd, NULL, err);
+}
+
+static int command_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	const char *shell[] = {"/bin/sh", "-ec", p->command.items[0], NULL};
+	const char **argv = arena_alloc(ctx->arena, (p->command.count + 1) * sizeof *argv);
+	for (size_t i = 0; i < p->command.count; i++) argv[i] = p->command.items[i];
+	return run_quietly(ctx, p->command.count == 1 ? shell : argv, err);
+}
+
+static int tcp_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	return check_net_tcp(p->tcp, attempt_ms(ctx, ATTEMPT_MS), ctx->arena, err);
+}
+
+static int postgres_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	return check_net_postgres(p->postgres, attempt_ms(ctx, ATTEMPT_MS), ctx->arena, err);
+}
+
+static int http_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	struct check_http wanted = {.url = p->http, .contains = p->contains, .status = (int)p->status};
+	return check_http(ctx->fetch, &wanted, attempt_ms(ctx, ATTEMPT_MS), err);
+}
+
+static int disk_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	int64_t free_bytes;
+	const char *path = p->disk.path;
+	int r = fs_free_bytes(ctx->machine.root, path, &free_bytes, err);
+	if (r < 0 || free_bytes >= p->disk.free_bytes) return r;
+	return err_set(err, ERR_NO_SPACE, "%s has %s free, %s are needed: make room or use a larger volume", path,
+		       str_bytes((unsigned long long)free_bytes, ctx->arena),
+		       str_bytes((unsigned long long)p->disk.free_bytes, ctx->arena));
+}
+
+/* The kernel keeps a part of the memory for itself: a 8 GiB instance shows 7.6. So 1/16 less is enough. */
+static int memory_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	int64_t has = ctx->facts->os.memory_bytes;
+	if (has >= p->memory_bytes - p->memory_bytes / 16) return 0;
+	return err_set(err, ERR_UNSUPPORTED, "the machine has %s of memory, %s are needed: use a larger instance type",
+		       str_bytes((unsigned long long)has, ctx->arena),
+		       str_bytes((unsigned long long)p->memory_bytes, ctx->arena));
+}
+
+static int python_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	const char *python = p->python.python ? p->python.python : "python3";
+	if (p->python.venv) python = arena_printf(ctx->arena, "%s/bin/python", p->python.venv);
+	size_t count = p->python.imports.count;
+	const char **argv = arena_alloc(ctx->arena, (count + 4) * sizeof *argv);
+	argv[0] = python;
+	argv[1] = "-c";
+	argv[2] = "import sys, importlib\nfor m in sys.argv[1:]: importlib.import_module(m)";
+	for (size_t i = 0; i < count; i++) argv[3 + i] = p->python.imports.items[i];
+	return run_quietly(ctx, argv, err);
+}
+
+static int path_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	if (fs_exists(ctx->machine.root, p->path)) return 0;
+	return err_set(err, ERR_NOT_FOUND, "%s does not exist", p->path);
+}
+
+#define CONDITIONS 8
+
+static void list_conditions(const struct check_params *p, struct arena *arena, struct condition c[CONDITIONS]) {
+	const char *script = p->command.count ? strs_join(&p->command, " ", arena) : "";
+	size_t len = strcspn(script, "\n");
+	const char *first =
+		arena_dup(arena, script, str_utf8_prefix(script, 60) < len ? str_utf8_prefix(script, 60) : len);
+	c[0] = (struct condition){p->path, arena_printf(arena, "%s to exist", p->path ? p->path : ""), path_holds};
+	c[1] = (struct condition){p->has_disk,
+				  arena_printf(arena, "%s free on %s",
+					       str_bytes((unsigned long long)p->disk.free_bytes, arena),
+					       p->disk.path ? p->disk.path : "/"),
+				  disk_holds};
+	c[2] = (struct condition){
+		p->memory_bytes > 0,
+		arena_printf(arena, "%s of memory", str_bytes((unsigned long long)p->memory_bytes, arena)),
+		memory_holds};
+	c[3] = (struct condition){p->tcp, arena_printf(arena, "tcp %s to answer", p->tcp ? p->tcp : ""), tcp_holds};
+	c[4] = (struct condition){p->postgres, arena_printf(arena, "PostgreSQL at %s", p->postgres ? p->postgres : ""),
+				  postgres_holds};
+	c[5] = (struct condition){p->http, arena_printf(arena, "%s to answer", p->http ? p->http : ""), http_holds};
+	c[6] = (struct condition){p->has_python,
+				  arena_printf(arena, "import of %s", strs_join(&p->python.imports, ", ", arena)),
+				  python_holds};
+	c[7] = (struct condition){p->command.count, arena_printf(arena, "'%s' to succeed", first), command_holds};
+}
+
+static int check_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
+	const struct check_params *p = params;
+	struct condition c[CONDITIONS];
+	list_conditions(p, ctx->arena, c);
+	for (size_t i = 0; i < CONDITIONS; i++) {
+		if (!c[i].is_given || c[i].holds(p, ctx, err) == 0) continue;
+		changes_add(changes, ctx->arena, NULL, "%s %s (now: %s)", p->wait_ms ? "wait for" : "require",
+			    c[i].text, err->msg);
+		err_clear(err);
+	}
+	return 0;
+}
+
+/* Until it holds, its wait is over or the step's deadline is near. */
+static int await(const struct condition *c, const struct check_params *p, struct step_ctx *ctx, int64_t started_at_ms,
+		 struct err *err) {
+	for (;;) {
+		int r = c->holds(p, ctx, err);
+		int64_t waited_ms = clock_mono_ms() - started_at_ms;
+		if (r == 0) return 0;
+		if (waited_ms + POLL_EVERY_MS > p->wait_ms || machine_left_ms(&ctx->machine) <= POLL_EVERY_MS) {
+			if (!p->wait_ms) return r;
+			return err_wrap(err, "waited %s for %s", str_duration(waited_ms, ctx->arena), c->text);
+		}
+		err_clear(err);
+		machine_wait(&ctx->machine, waited_ms, "%s", c->text);
+		clock_sleep_ms(POLL_EVERY_MS);
+	}
+}
+
+static int check_apply(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err) {
+	const struct check_params *p = params;
+	struct condition c[CONDITIONS];
+	int64_t started_at_ms = clock_mono_ms();
+	list_conditions(p, ctx->arena, c);
+	for (size_t i = 0; i < CONDITIONS; i++) {
+		int r = c[i].is_given ? await(&c[i], p, ctx, started_at_ms, err) : 0;
+		if (r < 0) return r;
+	}
+	return 0;
+}
+
+const struct step_type step_check = {
+	.name = "check",
+	.summary =
+		"a condition: command, tcp, postgres, http, disk, memory, python import or path; waits for it if asked",
+	.example = "- name: Database answers\n"
+		   "  check:\n"
+		   "    tcp: db.internal:5432\n"
+		   "    wait: 5m\n",
+	.shape = {.fields = check_fields, .size = sizeof(struct check_params), .scalar_field = "command"},
+	.timeout_ms = 30LL * 60 * 1000,
+	.check = check_check,
+	.probe = check_probe,
+	.apply = check_apply,
+};
