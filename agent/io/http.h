@@ -30,7 +30,7 @@ struct http_request {
 	const void *body;
 	size_t body_len;
 	int64_t connect_timeout_ms, total_timeout_ms; /* both > 0 */
-	size_t body_max;			      /* most bytes of the answer's body */
+	size_t body_max;			      /* most bytes of a 2xx body; another one is cut there */
 	bool bypasses_proxy;			      /* link-local services: a proxy must never see them */
 	const char *ca_file;			      /* NULL: found at run time */
 	http_body_fn on_body; /* NULL: the body goes to http_response.body. Called for 2xx answers only. */
