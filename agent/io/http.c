@@ -40,9 +40,14 @@ int http_open(struct http **ret_http, struct err *err) {
 	return 0;
 }
 
+void http_disconnect(struct http *http) {
+	if (http->easy) curl_easy_cleanup(http->easy);
+	http->easy = NULL;
+}
+
 void http_close(struct http *http) {
 	if (!http) return;
-	if (http->easy) curl_easy_cleanup(http->easy);
+	http_disconnect(http);
 	if (http->has_global) curl_global_cleanup(); /* counted by libcurl: the last one cleans up */
 	free(http);
 }

@@ -20,6 +20,9 @@ void http_close(struct http *http); /* NULL is fine */
 void http_close_p(struct http **http);
 #define AUTO_HTTP AUTO(http_close_p)
 
+/** Closes every connection; the next request opens its own. Call before fork: two processes must not share one. */
+void http_disconnect(struct http *http);
+
 /** Receives the body in pieces; non-zero stops the transfer with ERR_CANCELLED unless it filled err itself. */
 typedef int (*http_body_fn)(const void *data, size_t len, void *arg, struct err *err);
 
