@@ -1,0 +1,245 @@
+/*
+ * References: AWS SDKs and Tools Reference Guide, "Shared config and credentials files", "Process credential provider".
+ * Keys in the credentials file win over credential_process, that over keys in the config file (botocore's order).
+ */
+#include <limits.h>
+#include <stdbool.h>
+
+#include "aws/cred.h"
+#include "aws/cred_source.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/exec.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "fmt/js.h"
+#include "fmt/keyval.h"
+
+#define FILE_MAX (1024 * 1024)
+#define PROCESS_TIMEOUT_MS (60 * 1000) /* a login helper may ask a remote service */
+#define PROCESS_OUTPUT_MAX (64 * 1024)
+#define ARGS_MAX 64
+#define REMEDY                                                                                                         \
+	"which dsagent does not do: add to the profile credential_process = aws configure export-credentials "         \
+	"--profile OTHER --format process"
+
+/** What one file says about one profile. */
+struct profile {
+	const char *name;
+	bool is_config; /* its sections are "[profile NAME]", but for "[default]" */
+	char *path;
+	bool is_there;
+	char *access_key, *secret_key, *session_token;
+	char *process;
+	bool has_role, has_sso;
+};
+
+static void profile_clear(struct profile *p) {
+	cred_wipe_str(&p->access_key);
+	cred_wipe_str(&p->secret_key);
+	cred_wipe_str(&p->session_token);
+	free(p->process);
+	free(p->path);
+}
+#define AUTO_PROFILE AUTO(profile_clear)
+
+/** True when the section is this profile's: `[profile NAME]` or `[default]` in config, `[NAME]` in credentials. */
+static bool is_own_section(const struct profile *p, const char *section) {
+	size_t name_len = strlen(p->name), len;
+
+	if (!p->is_config || str_eq(p->name, "default")) {
+		if (str_eq(section, p->name)) return true;
+		if (!p->is_config) return false;
+	}
+	if (!str_starts(section, "profile")) return false;
+	section += strlen("profile");
+	if (*section != ' ' && *section != '\t') return false;
+	section += strspn(section, " \t");
+	len = strlen(section);
+	if (len >= 2 && (*section == '"' || *section == '\'') && section[len - 1] == *section) {
+		section++;
+		len -= 2;
+	}
+	return len == name_len && memcmp(section, p->name, len) == 0;
+}
+
+static void keep(char **field, const char *value) {
+	cred_wipe_str(field);
+	if (*value) *field = mem_strdup(value);
+}
+
+static void on_setting(const char *section, const char *key, const char *value, void *arg) {
+	struct profile *p = arg;
+
+	if (!is_own_section(p, section)) return;
+	p->is_there = true;
+	if (str_eq(key, "aws_access_key_id")) keep(&p->access_key, value);
+	if (str_eq(key, "aws_secret_access_key")) keep(&p->secret_key, value);
+	if (str_eq(key, "aws_session_token")) keep(&p->session_token, value);
+	if (str_eq(key, "credential_process")) keep(&p->process, value);
+	if (str_eq(key, "role_arn")) p->has_role = true;
+	if (str_eq(key, "sso_session") || str_eq(key, "sso_start_url")) p->has_sso = true;
+}
+
+/** The file named by the variable, "~/" expanded and made absolute, or the usual one below HOME; NULL without HOME. */
+static char *file_path(const struct cred_source *source, const char *variable, const char *usual) {
+	const char *named = cred_env(source, variable), *home = cred_env(source, "HOME");
+	char here[PATH_MAX];
+
+	if (!named) return home ? mem_printf("%s/%s", home, usual) : NULL;
+	if (str_starts(named, "~/")) return home ? mem_printf("%s%s", home, named + 1) : NULL;
+	if (*named == '/' || !getcwd(here, sizeof here)) return mem_strdup(named);
+	return mem_printf("%s/%s", here, named);
+}
+
+/** Reads one file; an absent one is an empty one. */
+static int read_profile(const struct cred_source *source, const char *variable, const char *usual, struct profile *p,
+			struct err *err) {
+	AUTO_FS_ROOT struct fs_root root = {.fd = -1};
+	AUTO(buf_wipe) struct buf text = BUF_INIT(FILE_MAX);
+
+	p->path = file_path(source, variable, usual);
+	if (!p->path) return 0;
+	if (fs_root_open(NULL, &root, err) != 0) return -(int)err->code;
+	if (fs_read(&root, p->path, &text, err) != 0) {
+		if (err->code != ERR_NOT_FOUND) return -(int)err->code;
+		err_clear(err);
+		return 0;
+	}
+	keyval_ini(buf_str(&text), text.len, on_setting, p);
+	return 0;
+}
+
+/** Splits as a shell would on white space, quotes and backslashes; nothing is expanded. */
+static int split_command(const char *s, struct arena *arena, struct strs *argv, struct err *err) {
+	AUTO_BUF struct buf word = BUF_INIT(strlen(s) + 1);
+	bool is_word = false;
+	char quote = '\0';
+
+	for (; *s; s++) {
+		bool is_space = *s == ' ' || *s == '\t';
+
+		if (quote && *s == quote) {
+			quote = '\0';
+		} else if (!quote && (*s == '"' || *s == '\'')) {
+			quote = *s;
+			is_word = true;
+		} else if (*s == '\\' && quote != '\'' && s[1] && (!quote || s[1] == '"' || s[1] == '\\')) {
+			buf_addc(&word, *++s);
+			is_word = true;
+		} else if (!quote && is_space) {
+			if (is_word) strs_add(argv, arena_strdup(arena, buf_str(&word)));
+			buf_reset(&word);
+			is_word = false;
+		} else {
+			buf_addc(&word, *s);
+			is_word = true;
+		}
+	}
+	if (quote) return err_set(err, ERR_INVALID, "a %c is not closed", quote);
+	if (is_word) strs_add(argv, arena_strdup(arena, buf_str(&word)));
+	if (argv->count == 0) return err_set(err, ERR_INVALID, "the command is empty");
+	if (argv->count > ARGS_MAX) return err_set(err, ERR_LIMIT, "more than %d arguments", ARGS_MAX);
+	return 0;
+}
+
+/** Keeps the last line of stderr: stdout holds keys and is never quoted. */
+static void on_line(enum exec_stream stream, const char *line, void *arg) {
+	struct buf *last = arg;
+
+	if (stream != EXEC_STDERR || !*line) return;
+	buf_reset(last);
+	buf_adds(last, line);
+}
+
+static int run_process(const struct cred_source *source, struct strs *argv, struct buf *out, struct err *err) {
+	AUTO_BUF struct buf last = BUF_INIT(EXEC_LINE_MAX);
+	struct exec_result result = {0};
+	struct exec_spec spec = {
+		.argv = strs_argv(argv),
+		.env = source->env,
+		.timeout_ms = PROCESS_TIMEOUT_MS,
+		.stdout_max = PROCESS_OUTPUT_MAX,
+		.on_line = on_line,
+		.arg = &last,
+	};
+	int rc = exec_run(&spec, &result, err);
+
+	if (rc == 0 && result.has_timed_out)
+		rc = err_set(err, ERR_TIMEOUT, "%s did not end within %d s", argv->items[0], PROCESS_TIMEOUT_MS / 1000);
+	else if (rc == 0 && (result.exit_code != 0 || result.signal != 0))
+		rc = err_set(err, ERR_COMMAND, "%s ended with %s %d%s%.300s", argv->items[0],
+			     result.signal ? "signal" : "exit status", result.signal ? result.signal : result.exit_code,
+			     last.len ? ": " : "", buf_str(&last));
+	if (rc == 0) buf_add(out, result.out.data, result.out.len);
+	buf_wipe(&result.out);
+	buf_wipe(&result.tail);
+	return rc;
+}
+
+static int from_process(const struct cred_source *source, const struct profile *p, struct cred *ret_cred,
+			struct err *err) {
+	static const struct cred_names names = {.token = "SessionToken", .source = "credential_process"};
+	AUTO_ARENA struct arena arena = {0};
+	AUTO_STRS struct strs argv = {0};
+	AUTO(buf_wipe) struct buf out = BUF_INIT(PROCESS_OUTPUT_MAX);
+	AUTO_JS struct js *js = NULL;
+
+	if (split_command(p->process, &arena, &argv, err) != 0 || run_process(source, &argv, &out, err) != 0) {
+		if (err->code == ERR_NOT_FOUND) err->code = ERR_INVALID; /* set up, but wrongly */
+		return err_wrap(err, "credential_process of profile '%s' in %s", p->name, p->path);
+	}
+	if (js_parse(buf_str(&out), out.len, &js, err) != 0 || js_get_int(js, "Version", 0) != 1)
+		return err_set(
+			err, ERR_INVALID,
+			"credential_process of profile '%s' in %s: %s did not print a JSON object with Version 1",
+			p->name, p->path, argv.items[0]);
+	if (cred_from_json(&out, &names, ret_cred, err) != 0)
+		return err_wrap(err, "credential_process of profile '%s' in %s", p->name, p->path);
+	return 0;
+}
+
+/** Static keys of one file; ERR_NOT_FOUND when it has neither half. */
+static int from_keys(const struct profile *p, struct cred *ret_cred, struct err *err) {
+	if (!p->access_key && !p->secret_key) return err_set(err, ERR_NOT_FOUND, "no keys");
+	if (!p->access_key || !p->secret_key)
+		return err_set(err, ERR_INVALID, "profile '%s' in %s has no %s", p->name, p->path,
+			       p->access_key ? "aws_secret_access_key" : "aws_access_key_id");
+	cred_set(ret_cred, p->access_key, p->secret_key, p->session_token);
+	ret_cred->source = "shared file";
+	return 0;
+}
+
+static int choose(const struct cred_source *source, const struct profile *credentials, const struct profile *config,
+		  struct cred *ret_cred, struct err *err) {
+	const struct profile *with_process = credentials->process ? credentials : config;
+	int rc;
+
+	if (credentials->has_role || config->has_role)
+		return err_set(err, ERR_INVALID, "profile '%s' needs assume-role (role_arn), " REMEDY, config->name);
+	rc = from_keys(credentials, ret_cred, err);
+	if (rc != -ERR_NOT_FOUND) return rc;
+	if (with_process->process) return from_process(source, with_process, ret_cred, err);
+	rc = from_keys(config, ret_cred, err);
+	if (rc != -ERR_NOT_FOUND) return rc;
+	if (credentials->has_sso || config->has_sso)
+		return err_set(err, ERR_INVALID, "profile '%s' needs single sign-on (SSO), " REMEDY, config->name);
+	return err_set(err, ERR_NOT_FOUND, "profile '%s' has no keys and no credential_process", config->name);
+}
+
+int cred_from_files(const struct cred_source *source, struct cred *ret_cred, struct err *err) {
+	const char *asked = cred_env(source, "AWS_PROFILE");
+	const char *name = asked ? asked : "default";
+	AUTO_PROFILE struct profile credentials = {.name = name};
+	AUTO_PROFILE struct profile config = {.name = name, .is_config = true};
+
+	if (read_profile(source, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", &credentials, err) != 0 ||
+	    read_profile(source, "AWS_CONFIG_FILE", ".aws/config", &config, err) != 0)
+		return -(int)err->code;
+	if (credentials.is_there || config.is_there) return choose(source, &credentials, &config, ret_cred, err);
+	if (!credentials.path && !config.path) return err_set(err, ERR_NOT_FOUND, "HOME is not set");
+	return err_set(err, asked ? ERR_INVALID : ERR_NOT_FOUND, "profile '%s'%s is in neither %s nor %s", name,
+		       asked ? " (AWS_PROFILE)" : "", credentials.path ? credentials.path : "~/.aws/credentials",
+		       config.path ? config.path : "~/.aws/config");
+}
