@@ -40,6 +40,7 @@ extern const struct shape step_common_shape;
 struct recipe_var {
 	const char *name, *help, *value; /* value NULL: required and not given */
 	bool is_sensitive;
+	bool is_literal; /* value came by --var: ${…} in it is plain text */
 	const struct yml_node *node;
 };
 

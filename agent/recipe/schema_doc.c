@@ -107,10 +107,14 @@ static bool has_required(const struct shape *shape, const char *but) {
 	return false;
 }
 
+void schema_json_fields(const struct shape *shape, struct js *properties) {
+	for (const struct field *f = shape->fields; f->name; f++) js_set(properties, f->name, json_field(f));
+}
+
 static struct js *json_object(const struct shape *shape) {
 	struct js *js = type_of("object"), *properties = js_object(), *required = js_array();
+	schema_json_fields(shape, properties);
 	for (const struct field *f = shape->fields; f->name; f++) {
-		js_set(properties, f->name, json_field(f));
 		if (f->is_required) js_push_str(required, f->name);
 	}
 	js_set(js, "properties", properties);

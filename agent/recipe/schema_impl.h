@@ -20,3 +20,6 @@ const char *schema_unknown_key(const char *key, const struct strs *known, struct
 
 /** The field of that name, or NULL. */
 const struct field *schema_field(const struct shape *shape, const char *name);
+
+/** Adds each field as a JSON Schema property: for an object that has properties of others too. */
+void schema_json_fields(const struct shape *shape, struct js *properties);

@@ -1,0 +1,11 @@
+#include "steps/steps.h"
+
+#include "recipe/step.h"
+
+const struct step_type *const steps_all[] = {
+	&step_python,
+	&step_file,
+	&step_run,
+	&step_check,
+	NULL,
+};
