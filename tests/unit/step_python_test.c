@@ -1,0 +1,207 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "steps/python_marker.h"
+#include "steps/python_req.h"
+#include "steps/python_version.h"
+
+static const struct py_env env = {.version = "3.11", .full_version = "3.11.2", .machine = "x86_64"};
+
+static void versions_sort(void **state) {
+	/* The order of packaging.python.org, "Version specifiers", Appendix: each below the next. */
+	static const char *const sorted[] = {"0.9",
+					     "1.0.dev456",
+					     "1.0a1",
+					     "1.0a2.dev456",
+					     "1.0a12.dev456",
+					     "1.0a12",
+					     "1.0b1.dev456",
+					     "1.0b2",
+					     "1.0b2.post345.dev456",
+					     "1.0b2.post345",
+					     "1.0rc1.dev456",
+					     "1.0rc1",
+					     "1.0",
+					     "1.0+abc.5",
+					     "1.0+abc.7",
+					     "1.0+5",
+					     "1.0.post456.dev34",
+					     "1.0.post456",
+					     "1.1.dev1",
+					     "1.1",
+					     "1.10",
+					     "2024.1",
+					     "1!0.1"};
+	for (size_t i = 0; i < sizeof sorted / sizeof *sorted; i++)
+		for (size_t k = 0; k < sizeof sorted / sizeof *sorted; k++) {
+			struct py_version a, b;
+			assert_true(py_version_parse(sorted[i], strlen(sorted[i]), &a));
+			assert_true(py_version_parse(sorted[k], strlen(sorted[k]), &b));
+			int wanted = (i > k) - (i < k), c = py_version_compare(&a, &b);
+			if (((c > 0) - (c < 0)) != wanted) fail_msg("%s against %s: %d", sorted[i], sorted[k], c);
+		}
+}
+
+static void version_spellings_are_equal(void **state) {
+	static const char *const pairs[][2] = {{"1.0", "1"},	       {"v1.0", "1.0"},
+					       {"1.0-RC.1", "1.0rc1"}, {"1.0c1", "1.0rc1"},
+					       {"1.0-1", "1.0.post1"}, {"1.0.rev4", "1.0.post4"},
+					       {"1.0alpha", "1.0a0"},  {"1.0+ubuntu-1", "1.0+ubuntu.1"},
+					       {"1.0_pre2", "1.0rc2"}, {" 1.0 ", "1.0.0"}};
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		struct py_version a, b;
+		assert_true(py_version_parse(pairs[i][0], strlen(pairs[i][0]), &a));
+		assert_true(py_version_parse(pairs[i][1], strlen(pairs[i][1]), &b));
+		assert_int_equal(py_version_compare(&a, &b), 0);
+	}
+}
+
+static void bad_versions_are_refused(void **state) {
+	static const char *const bad[] = {"",
+					  "a",
+					  "1.0x",
+					  "1..0",
+					  "1.0+",
+					  "1.0+a..b",
+					  "1.0 0",
+					  "1!",
+					  "-1",
+					  "1.0.",
+					  "9999999999999999999",
+					  "1.2.3.4.5.6.7.8.9"};
+	struct py_version v;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (py_version_parse(bad[i], strlen(bad[i]), &v)) fail_msg("'%s' was taken", bad[i]);
+}
+
+static void specifiers_match(void **state) {
+	static const struct {
+		const char *specs, *version;
+		enum py_match wanted;
+	} rows[] = {
+		{"", "1.0", PY_MATCH_YES},
+		{"==1.0", "1.0.0", PY_MATCH_YES},
+		{"==1.0", "1.0.1", PY_MATCH_NO},
+		{"==2.7.0", "2.7.0+cu128", PY_MATCH_YES},
+		{"==2.7.0+cu126", "2.7.0+cu128", PY_MATCH_NO},
+		{"==1.2.*", "1.2.9", PY_MATCH_YES},
+		{"==1.2.*", "1.20", PY_MATCH_NO},
+		{"!=1.2.*", "1.2.9", PY_MATCH_NO},
+		{"!=1.5", "1.4", PY_MATCH_YES},
+		{">=1.2,<2", "1.9", PY_MATCH_YES},
+		{">=1.2,<2", "2.0", PY_MATCH_NO},
+		{"<2", "2.0rc1", PY_MATCH_NO},
+		{"<2.0rc2", "2.0rc1", PY_MATCH_YES},
+		{">1.7", "1.7.post1", PY_MATCH_NO},
+		{">1.7", "1.7.1", PY_MATCH_YES},
+		{">=1.7", "1.7.post1", PY_MATCH_YES},
+		{"~=2.2", "2.9", PY_MATCH_YES},
+		{"~=2.2", "3.0", PY_MATCH_NO},
+		{"~=1.4.5", "1.4.9", PY_MATCH_YES},
+		{"~=1.4.5", "1.5.0", PY_MATCH_NO},
+		{"===weird", "weird", PY_MATCH_YES},
+		{">= 1.0 , != 1.3", "1.3", PY_MATCH_NO},
+		{"<=3.11", "3.11.2", PY_MATCH_NO},
+		{"~=2", "2.1", PY_MATCH_BAD_SPECIFIER},
+		{"=1", "1", PY_MATCH_BAD_SPECIFIER},
+		{">=x", "1", PY_MATCH_BAD_SPECIFIER},
+		{"1.0", "1.0", PY_MATCH_BAD_SPECIFIER},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (py_version_match(rows[i].specs, rows[i].version) != rows[i].wanted)
+			fail_msg("%s for %s", rows[i].specs, rows[i].version);
+}
+
+static void markers_are_evaluated(void **state) {
+	static const struct {
+		const char *text;
+		enum py_marker wanted;
+	} rows[] = {
+		{"python_version < '3.12'", PY_MARKER_TRUE},
+		{"python_version<\"3.9\"", PY_MARKER_FALSE},
+		{"python_version >= '3.9' and sys_platform == 'win32'", PY_MARKER_FALSE},
+		{"(sys_platform == 'win32' or platform_system == 'Linux') and os_name != 'nt'", PY_MARKER_TRUE},
+		{"platform_machine in 'x86_64 aarch64'", PY_MARKER_TRUE},
+		{"platform_machine not in 'x86_64'", PY_MARKER_FALSE},
+		{"extra == 'test'", PY_MARKER_UNSURE},
+		{"extra == 'test' and sys_platform == 'win32'", PY_MARKER_FALSE},
+		{"extra == 'test' or sys_platform == 'linux'", PY_MARKER_TRUE},
+		{"python_full_version == '3.11.2'", PY_MARKER_TRUE},
+		{"python_version", PY_MARKER_BAD},
+		{"nonsense == '1'", PY_MARKER_BAD},
+		{"(os_name == 'posix'", PY_MARKER_BAD},
+		{"", PY_MARKER_BAD},
+		{"((((((((((((((((((os_name == 'posix'))))))))))))))))))", PY_MARKER_BAD},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (py_marker_eval(rows[i].text, &env) != rows[i].wanted) fail_msg("%s", rows[i].text);
+}
+
+/* "name|specs|flags" where flags are n(eeded) u(nsure) d(irect); or the error. */
+static const char *shown(const char *text, struct arena *arena) {
+	struct py_req q;
+	struct err err;
+	if (py_req_parse(text, &env, arena, &q, &err) < 0) return arena_strdup(arena, err.msg);
+	return arena_printf(arena, "%s|%s|%s%s%s", q.name, q.specs, q.is_needed ? "n" : "", q.is_unsure ? "u" : "",
+			    q.is_direct ? "d" : "");
+}
+
+static void requirements_are_parsed(void **state) {
+	static const char *const rows[][2] = {
+		{"numpy", "numpy||n"},
+		{" Scikit_Learn [extra, b] >= 1.4 , < 2 ", "scikit-learn|>= 1.4 , < 2|n"},
+		{"zope.interface(>=5)", "zope-interface|>=5|n"},
+		{"a ; python_version < '3'", "a||"},
+		{"a==1;extra=='x'", "a|==1|nu"},
+		{"pip @ https://h/pip.whl ; os_name == 'posix'", "pip||nd"},
+		{"./dir", "||n"},
+		{"git+https://h/x.git@v1", "||n"},
+		{"numpy-2.0-cp311.whl", "||n"},
+		{"numpy=1.0", "requirement 'numpy=1.0': a version is asked for by '==', not '='"},
+		{"numpy 1.0", "requirement 'numpy 1.0': the version part is not understood"},
+		{"-x-", "requirement '-x-': a package name begins and ends with a letter or digit"},
+		{"a[b", "requirement 'a[b': ']' is missing behind the extras"},
+		{"a; b", "requirement 'a; b': the condition behind ';' is not understood"},
+	};
+	AUTO_ARENA struct arena arena = {0};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_string_equal(shown(rows[i][0], &arena), rows[i][1]);
+}
+
+static void requirements_texts_are_read(void **state) {
+	AUTO_ARENA struct arena arena = {0};
+	AUTO_BUF struct buf all = BUF_INIT(4096), got = BUF_INIT(4096);
+	struct py_reqs reqs = {0};
+	struct err err;
+	static const char text[] = "# science\nnumpy>=1.26  # why\n\n--index-url https://h/simple\npandas \\\n  <3 "
+				   "--hash=sha256:00\n-e ./mine\nx#y\n";
+	int r = py_reqs_add_text(&reqs, "set", text, NULL, NULL, &env, &all, &arena, &err);
+	assert_int_equal(r, -ERR_INVALID);
+	assert_string_equal(err.msg, "set:8: requirement 'x#y': the version part is not understood");
+	for (size_t i = 0; i < reqs.count; i++) buf_addf(&got, "%s%s,", reqs.items[i].name, reqs.items[i].specs);
+	assert_string_equal(buf_str(&got), "numpy>=1.26,pandas<3,,");
+	assert_string_equal(buf_str(&all),
+			    "# science\nnumpy>=1.26  # why\n\n--index-url https://h/simple\npandas \\\n  <3 "
+			    "--hash=sha256:00\n-e ./mine\nx#y\n\n");
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(versions_sort),
+		cmocka_unit_test(version_spellings_are_equal),
+		cmocka_unit_test(bad_versions_are_refused),
+		cmocka_unit_test(specifiers_match),
+		cmocka_unit_test(markers_are_evaluated),
+		cmocka_unit_test(requirements_are_parsed),
+		cmocka_unit_test(requirements_texts_are_read),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
