@@ -8,3 +8,36 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdsagent.a
 .PHONY: unit
 unit: $(UNIT_BIN)
 	@fail=0; for t in $(UNIT_BIN); do $$t >$$t.log 2>&1 || { fail=1; echo "FAILED $$t"; cat $$t.log; }; done; exit $$fail
+
+# The fake outside: its own program, with nothing of the agent in it.
+WORLD_SRC := $(sort $(wildcard tests/world/*.c))
+WORLD_OBJ := $(WORLD_SRC:tests/world/%.c=$(B)/tests/world-o/%.o)
+
+$(B)/tests/world-o/%.o: tests/world/%.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/tests/world: $(WORLD_OBJ)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(WORLD_OBJ) -lcrypto -lpthread
+
+# What drives the shipped binary from outside. VENV is shared by all build folders.
+VENV      := build/venv
+PYTEST    := $(VENV)/bin/python -m pytest -q -rs -p no:cacheprovider --basetemp=$(B)/tests/tmp
+TEST_ENV  := DSAGENT_BUILD=$(B) DSAGENT=$(or $(DSAGENT),$(B)/dsagent)
+
+$(VENV)/.made: tests/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+.PHONY: test e2e rig
+# Everything; the last line is "N passed, N failed, N skipped" over unit tests, golden cases, e2e and rigs.
+test: $(UNIT_BIN) $(B)/dsagent $(B)/tests/world $(VENV)/.made
+	@$(TEST_ENV) sh tests/run.sh $(B) "$(UNIT_BIN)" "$(PYTEST)"
+
+e2e: $(B)/dsagent $(B)/tests/world $(VENV)/.made
+	$(TEST_ENV) $(PYTEST) tests/e2e $(ARGS)
+
+# Real apt, dnf and pip in throw-away roots: minutes, root and the network.
+rig: $(B)/dsagent $(B)/tests/world $(VENV)/.made
+	$(TEST_ENV) $(PYTEST) tests/rig $(ARGS)

@@ -1,0 +1,141 @@
+/*
+ * Faults are lines: `KIND word=value…`, for example `CreateTags status=503 code=RequestLimitExceeded count=20`,
+ * `token reset=0 for=4000`, `creds expired`, `any delay=250`, `metadata path=placement stall after=2`. The first line
+ * that fits a request is used.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+const char *const kind_names[KIND_COUNT] = {"token",	    "metadata", "creds",  "CreateTags",
+					    "DescribeTags", "other",	"control"};
+
+struct fault fault_take(struct world *world, enum kind kind, const char *target) {
+	for (size_t i = 0; i < world->fault_count && kind != KIND_CONTROL; i++) {
+		struct fault *f = &world->faults[i];
+		if (f->kind != KIND_COUNT && f->kind != kind) continue;
+		if (f->path[0] && !strstr(target, f->path)) continue;
+		if (f->count == 0 || (f->until && mono_ms() > f->until)) continue;
+		if (f->after > 0) {
+			f->after--;
+			continue;
+		}
+		if (f->count > 0) f->count--;
+		world->faulted++;
+		return *f;
+	}
+	return (struct fault){0};
+}
+
+static bool is_number(const char *s, long *ret) {
+	char *end;
+
+	*ret = strtol(s, &end, 10);
+	return end != s && !*end;
+}
+
+static void set_text(char *out, size_t size, const char *value) { snprintf(out, size, "%s", value); }
+
+/* Words that take a number. */
+static bool set_number(struct fault *f, const char *word, long n) {
+	if (strcmp(word, "status") == 0) {
+		f->action = FAULT_STATUS;
+		f->status = (int)n;
+	} else if (strcmp(word, "count") == 0) {
+		f->count = (int)n;
+	} else if (strcmp(word, "after") == 0) {
+		f->after = (int)n;
+	} else if (strcmp(word, "for") == 0) {
+		f->until = mono_ms() + n;
+	} else if (strcmp(word, "delay") == 0) {
+		f->delay_ms = n;
+	} else if (strcmp(word, "skew") == 0) {
+		f->skew_s = n;
+	} else if (strcmp(word, "reset") == 0) {
+		f->action = FAULT_RESET;
+		f->bytes = n;
+	} else if (strcmp(word, "truncated") == 0) {
+		f->action = FAULT_TRUNCATED;
+		f->bytes = n;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static bool set_word(struct fault *f, char *word) {
+	char *value = strchr(word, '=');
+	long n;
+
+	if (!value) {
+		if (strcmp(word, "stall") == 0)
+			f->action = FAULT_STALL;
+		else if (strcmp(word, "garbage") == 0)
+			f->action = FAULT_GARBAGE;
+		else if (strcmp(word, "html") == 0)
+			f->action = FAULT_HTML;
+		else if (strcmp(word, "expired") == 0)
+			f->is_expired = true;
+		else
+			return false;
+		return true;
+	}
+	*value++ = '\0';
+	if (strcmp(word, "path") == 0)
+		set_text(f->path, sizeof f->path, value);
+	else if (strcmp(word, "code") == 0)
+		set_text(f->code, sizeof f->code, value);
+	else if (strcmp(word, "message") == 0)
+		set_text(f->message, sizeof f->message, value);
+	else if (strcmp(word, "creds-code") == 0)
+		set_text(f->creds_code, sizeof f->creds_code, value);
+	else
+		return is_number(value, &n) && set_number(f, word, n);
+	return true;
+}
+
+static bool parse_line(char *line, struct fault *f, char **ret_error) {
+	char *save = NULL, *word = strtok_r(line, " \t", &save);
+
+	*f = (struct fault){.kind = KIND_COUNT, .count = -1};
+	if (strcmp(word, "any") != 0) {
+		int kind = 0;
+		while (kind < KIND_CONTROL && strcmp(word, kind_names[kind]) != 0) kind++;
+		if (kind == KIND_CONTROL) {
+			*ret_error = text_print("unknown kind of request '%s'\n", word);
+			return false;
+		}
+		f->kind = (enum kind)kind;
+	}
+	while ((word = strtok_r(NULL, " \t", &save))) {
+		char *whole = text_dup(word);
+		bool is_ok = set_word(f, word);
+		if (!is_ok) *ret_error = text_print("cannot read '%s'\n", whole);
+		free(whole);
+		if (!is_ok) return false;
+	}
+	return true;
+}
+
+bool fault_parse(struct world *world, const char *text, char **ret_error) {
+	struct fault faults[FAULTS_MAX];
+	size_t count = 0;
+	bool is_ok = true;
+	char *copy = text_dup(text), *save = NULL;
+
+	for (char *line = strtok_r(copy, "\r\n", &save); line && is_ok; line = strtok_r(NULL, "\r\n", &save)) {
+		if (line[strspn(line, " \t")] == '\0' || *line == '#') continue;
+		if (count == FAULTS_MAX) {
+			*ret_error = text_print("more than %d faults\n", FAULTS_MAX);
+			is_ok = false;
+		} else {
+			is_ok = parse_line(line, &faults[count++], ret_error);
+		}
+	}
+	free(copy);
+	if (!is_ok) return false;
+	memcpy(world->faults, faults, count * sizeof *faults);
+	world->fault_count = count;
+	return true;
+}
