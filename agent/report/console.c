@@ -1,0 +1,103 @@
+/*
+ * /dev/console: what `aws ec2 get-console-output` shows is the last 64 KB of it, so lines are short and few. A serial
+ * console can be slow or stuck; it is opened non-blocking and what it does not take is lost.
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "report/report.h"
+#include "report/text.h"
+
+/* Longest line on the console, its end included. */
+#define LINE_COLUMNS 200
+#define LINE_BYTES_MAX 4096
+
+struct console_sink {
+	struct sink sink;
+	int fd;		 /* -1: none */
+	bool is_journal; /* stderr is the journal and stdout, where the terminal report writes, is not */
+};
+
+/* The event in one line, "" for what is not worth one. */
+static void event_line(const struct event *event, const struct run_view *view, struct buf *out) {
+	switch (event->type) {
+	case EVENT_RUN_STARTED:
+		buf_addf(out, "%s started, %zu step%s", view->recipe, view->count, view->count == 1 ? "" : "s");
+		break;
+	case EVENT_STEP_ENDED:
+		text_label(view, event->step, out);
+		text_outcome(&view->steps[event->step], out);
+		break;
+	case EVENT_STEP_RETRY:
+		text_label(view, event->step, out);
+		text_clean(event->text ? event->text : "", out);
+		break;
+	case EVENT_WARNING:
+		buf_adds(out, "warning: ");
+		text_clean(event->text ? event->text : "", out);
+		break;
+	case EVENT_RUN_READY: buf_adds(out, "ready; background steps go on"); break;
+	case EVENT_RUN_ENDED: {
+		AUTO_BUF struct buf text = BUF_INIT(LINE_BYTES_MAX);
+		text_summary(view, true, &text);
+		buf_add(out, buf_str(&text), strcspn(buf_str(&text), "\n"));
+		break;
+	}
+	case EVENT_STEP_STARTED:
+		text_label(view, event->step, out);
+		buf_adds(out, "started");
+		break;
+	case EVENT_STEP_CHANGE:
+	case EVENT_STEP_LINE:
+	case EVENT_STEP_PROGRESS:
+	case EVENT_STEP_WAITING: break;
+	}
+}
+
+static enum log_level level_of(const struct event *event, const struct run_view *view) {
+	if (event->type == EVENT_WARNING || event->type == EVENT_STEP_RETRY) return LOG_LEVEL_WARNING;
+	if (event->type == EVENT_RUN_ENDED && view->status == RUN_FAILED) return LOG_LEVEL_ERROR;
+	if (event->type == EVENT_STEP_ENDED && view->steps[event->step].status == STEP_FAILED) return LOG_LEVEL_ERROR;
+	if (event->type == EVENT_STEP_ENDED && view->steps[event->step].status == STEP_WARNED) return LOG_LEVEL_WARNING;
+	return LOG_LEVEL_INFO;
+}
+
+static void on_event(struct sink *sink, const struct event *event, const struct run_view *view) {
+	struct console_sink *s = (struct console_sink *)sink;
+	AUTO_BUF struct buf line = BUF_INIT(LINE_BYTES_MAX), full = BUF_INIT(LINE_BYTES_MAX);
+	event_line(event, view, &line);
+	if (!line.len) return;
+	if (s->is_journal) log_write(level_of(event, view), "%s", buf_str(&line));
+	if (s->fd < 0) return;
+	buf_adds(&full, "dsagent: ");
+	buf_add(&full, buf_str(&line), text_fit(buf_str(&line), LINE_COLUMNS - strlen("dsagent: ") - 2));
+	buf_adds(&full, "\r\n"); /* a raw console does not return the carriage by itself */
+	if (write(s->fd, full.data, full.len) < 0)
+		return; /* a console that is full or gone: the line is lost, by design */
+}
+
+static void on_close(struct sink *sink) {
+	struct console_sink *s = (struct console_sink *)sink;
+	if (s->fd >= 0) (void)close(s->fd); /* nothing is buffered */
+	free(s);
+}
+
+struct sink *report_console(const struct fs_root *root, bool writes_console) {
+	struct console_sink *s = mem_zalloc(sizeof *s);
+	struct err err = {0};
+	s->fd = -1;
+	if (writes_console &&
+	    fs_open(root, "/dev/console", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_APPEND, 0, &s->fd, &err)) {
+		log_debug("no console: %s", err.msg);
+		s->fd = -1;
+	}
+	s->is_journal = text_fd_is_journal(STDERR_FILENO) && !text_fd_is_journal(STDOUT_FILENO);
+	s->sink = (struct sink){.event = on_event, .close = on_close};
+	return &s->sink;
+}

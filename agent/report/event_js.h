@@ -1,0 +1,10 @@
+#pragma once
+/*
+ * An event as one JSON object: a line of events.jsonl and of `--json`. The shape of v1 is in agent/README.md.
+ */
+#include "engine/event.h"
+
+struct buf;
+
+/** Adds the object and a newline. */
+void event_js_print(const struct event *event, const struct run_view *view, struct buf *out);

@@ -1,0 +1,181 @@
+#include <inttypes.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "report/text.h"
+
+/* Longest line before it is cut to the width, and the width of a bar. */
+#define LINE_BYTES_MAX 4096
+#define BAR_COLUMNS 16
+/* Below this width a bar leaves no room for words. */
+#define BAR_MIN_WIDTH 60
+/* A total this large counts bytes: no step installs a million packages. */
+#define BYTES_TOTAL_MIN 1000000
+/* An ETA from less work than this jumps about. */
+#define ETA_MIN_MS 3000
+
+enum color { COLOR_NONE, COLOR_GREEN, COLOR_RED, COLOR_YELLOW, COLOR_DIM, COLOR_CYAN };
+
+static const char *const color_codes[] = {"", "\033[32m", "\033[31m", "\033[33m", "\033[2m", "\033[36m"};
+
+/* Adds mark, a space and rest, all cut to the width; only the mark is coloured, so cutting meets no escape sequence. */
+static void add_line(const char *mark, enum color color, const char *rest, const struct text_style *style,
+		     struct buf *out) {
+	bool is_colored = style->has_color && color != COLOR_NONE;
+	if (is_colored) buf_adds(out, color_codes[color]);
+	buf_adds(out, mark);
+	if (is_colored) buf_adds(out, "\033[0m");
+	buf_addc(out, ' ');
+	size_t used = text_columns(mark) + 1;
+	size_t room = style->width > used ? style->width - used : 0;
+	buf_add(out, rest, style->width ? text_fit(rest, room) : strlen(rest));
+}
+
+static const char *spinner(const struct text_style *style, unsigned frame) {
+	static const char *const utf8[] = {"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"};
+	static const char *const ascii[] = {"-", "\\", "|", "/"};
+	return style->is_utf8 ? utf8[frame % 10] : ascii[frame % 4];
+}
+
+static void add_bar(const struct step_view *step, const struct text_style *style, struct buf *out) {
+	int64_t done = step->done < 0 ? 0 : step->done > step->total ? step->total : step->done;
+	int64_t filled = (int64_t)((double)done / (double)step->total * BAR_COLUMNS);
+	if (!style->is_utf8) buf_addc(out, '[');
+	for (int64_t i = 0; i < BAR_COLUMNS; i++)
+		buf_adds(out, i < filled ? (style->is_utf8 ? "━" : "#") : (style->is_utf8 ? "─" : "."));
+	if (!style->is_utf8) buf_addc(out, ']');
+	buf_addf(out, " %3d%%  ", (int)((double)done / (double)step->total * 100));
+}
+
+/* "12 MB of 80 MB, 4 MB/s" or "14 of 61", for a text that does not count by itself. */
+static void add_count(const struct step_view *step, int64_t worked_ms, struct buf *out) {
+	if (step->total <= 0 || strpbrk(step->text, "0123456789")) return;
+	AUTO_ARENA struct arena arena = {0};
+	if (step->total < BYTES_TOTAL_MIN) {
+		buf_addf(out, "  %" PRId64 " of %" PRId64, step->done, step->total);
+		return;
+	}
+	buf_addf(out, "  %s of %s", str_bytes((unsigned long long)step->done, &arena),
+		 str_bytes((unsigned long long)step->total, &arena));
+	if (worked_ms >= 1000)
+		buf_addf(out, ", %s/s",
+			 str_bytes((unsigned long long)((double)step->done * 1000 / (double)worked_ms), &arena));
+}
+
+static void add_time(const struct step_view *step, int64_t elapsed_ms, int64_t worked_ms, struct buf *out) {
+	char text[TEXT_DURATION_SIZE];
+	buf_addf(out, "  %s", text_seconds(elapsed_ms, text));
+	if (step->total <= 0 || step->done <= 0 || step->done >= step->total || worked_ms < ETA_MIN_MS) return;
+	if (step->waiting_for[0]) return;
+	int64_t left_ms = (int64_t)((double)worked_ms * (double)(step->total - step->done) / (double)step->done);
+	buf_addf(out, ", %s left", text_seconds(left_ms + 999, text));
+}
+
+/* What a running step does, in words. */
+static void add_doing(const struct step_view *step, struct buf *out) {
+	if (step->waiting_for[0]) {
+		buf_addf(out, "waiting %" PRId64 " s for ", step->waiting_ms / 1000);
+		text_clean(step->waiting_for, out);
+	} else if (step->text[0])
+		text_clean(step->text, out);
+	else
+		buf_adds(out, "looking at what is there");
+	if (step->attempt > 1) buf_addf(out, " (attempt %u)", step->attempt);
+}
+
+void text_running(const struct step_view *step, const struct text_style *style, int64_t now_ms, unsigned frame,
+		  struct buf *out) {
+	AUTO_BUF struct buf left = BUF_INIT(LINE_BYTES_MAX), right = BUF_INIT(LINE_BYTES_MAX);
+	int64_t elapsed_ms = now_ms > step->started_at_ms ? now_ms - step->started_at_ms : 0;
+	int64_t worked_ms = elapsed_ms - step->waited_ms - step->waiting_ms;
+	text_clean(step->name, &left);
+	buf_adds(&left, "  ");
+	if (step->total > 0 && !step->waiting_for[0] && (style->width == 0 || style->width >= BAR_MIN_WIDTH))
+		add_bar(step, style, &left);
+	add_doing(step, &left);
+	if (!step->waiting_for[0]) add_count(step, worked_ms, &left);
+	add_time(step, elapsed_ms, worked_ms, &right);
+	if (style->width) { /* the time is kept whole, the words are cut */
+		size_t used = 2 + text_columns(buf_str(&right));
+		buf_cut(&left, text_fit(buf_str(&left), style->width > used ? style->width - used : 0));
+	}
+	buf_adds(&left, buf_str(&right));
+	add_line(spinner(style, frame), step->waiting_for[0] ? COLOR_YELLOW : COLOR_CYAN, buf_str(&left), style, out);
+}
+
+void text_overall(const struct run_view *view, const struct text_style *style, int64_t now_ms, struct buf *out) {
+	AUTO_BUF struct buf rest = BUF_INIT(LINE_BYTES_MAX);
+	char took[TEXT_DURATION_SIZE];
+	int64_t elapsed_ms = now_ms > view->started_at_ms ? now_ms - view->started_at_ms : 0;
+	buf_addf(&rest, "%zu/%zu %d%%  %s", view->done, view->total, view->percent, text_seconds(elapsed_ms, took));
+	if (view->has_gone_ready) buf_adds(&rest, "  ready; background steps go on");
+	add_line(" ", COLOR_NONE, buf_str(&rest), style, out);
+}
+
+struct mark {
+	const char *utf8, *ascii;
+	enum color color;
+};
+
+static struct mark mark_of(enum step_status status) {
+	switch (status) {
+	case STEP_PENDING: return (struct mark){"·", ".", COLOR_DIM};
+	case STEP_RUNNING: return (struct mark){"▸", ">", COLOR_CYAN};
+	case STEP_OK: return (struct mark){"✓", "=", COLOR_DIM};
+	case STEP_CHANGED: return (struct mark){"✓", "+", COLOR_GREEN};
+	case STEP_FAILED: return (struct mark){"✗", "x", COLOR_RED};
+	case STEP_WARNED: return (struct mark){"!", "!", COLOR_YELLOW};
+	case STEP_SKIPPED: return (struct mark){"–", "-", COLOR_DIM};
+	}
+	return (struct mark){"?", "?", COLOR_NONE};
+}
+
+void text_outcome(const struct step_view *step, struct buf *out) {
+	char took[TEXT_DURATION_SIZE];
+	(void)text_duration(step->ended_at_ms - step->started_at_ms, took);
+	switch (step->status) {
+	case STEP_PENDING: text_clean(step->text[0] ? step->text : "not run", out); break;
+	case STEP_RUNNING: add_doing(step, out); break;
+	case STEP_OK: buf_adds(out, "in place"); break;
+	case STEP_CHANGED:
+		buf_addf(out, "changed in %s%s", took, step->text[0] ? ": " : "");
+		text_clean(step->text, out);
+		break;
+	case STEP_FAILED:
+	case STEP_WARNED:
+		buf_addf(out, "failed after %s: ", took);
+		text_clean(step->error, out);
+		break;
+	case STEP_SKIPPED:
+		buf_adds(out, "skipped: ");
+		text_clean(step->text, out);
+		break;
+	}
+}
+
+void text_step(const struct step_view *step, const struct text_style *style, int64_t now_ms, struct buf *out) {
+	AUTO_BUF struct buf rest = BUF_INIT(LINE_BYTES_MAX);
+	struct mark mark = mark_of(step->status);
+	char took[TEXT_DURATION_SIZE];
+	text_clean(step->name, &rest);
+	switch (step->status) {
+	case STEP_PENDING: break;
+	case STEP_RUNNING:
+		buf_addf(&rest, "  %s  ", text_seconds(now_ms - step->started_at_ms, took));
+		add_doing(step, &rest);
+		break;
+	case STEP_OK: buf_adds(&rest, "  in place"); break;
+	case STEP_CHANGED:
+	case STEP_FAILED:
+	case STEP_WARNED:
+		buf_addf(&rest, "  %s  ", text_duration(step->ended_at_ms - step->started_at_ms, took));
+		text_clean(step->error[0] ? step->error : step->text, &rest);
+		break;
+	case STEP_SKIPPED:
+		buf_adds(&rest, "  skipped: ");
+		text_clean(step->text, &rest);
+		break;
+	}
+	add_line(style->is_utf8 ? mark.utf8 : mark.ascii, mark.color, buf_str(&rest), style, out);
+}
