@@ -77,7 +77,8 @@ static void on_text(void *arg, const XML_Char *s, int len) {
 	if (rc < 0) fail(p, rc);
 }
 
-static void on_doctype(void *arg, const XML_Char *name, const XML_Char *system, const XML_Char *public, int internal) {
+static void on_doctype(void *arg, const XML_Char *name, const XML_Char *system_id, const XML_Char *public_id,
+		       int is_internal) {
 	struct parse *p = arg;
 	if (!is_over(p)) fail(p, place(p, "a DOCTYPE is refused: no answer of AWS has one"));
 }
