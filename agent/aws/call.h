@@ -2,7 +2,7 @@
 /*
  * One signed call to an AWS service: endpoint, signature, sending, decoding of the error. Retries by io/retry:
  * throttling, 5xx, network; an expired token or a clock that is off (RequestTimeTooSkewed, RequestExpired) once, after
- * the cure.
+ * the cure; a bucket in another region than ours once, signed for that region.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +39,7 @@ const char *aws_domain_for_region(const char *region);
 
 struct aws_request {
 	const char *service; /* "ec2", "s3" */
+	const char *bucket;  /* S3: put into host or path as the bucket and endpoint ask for; else NULL */
 	const char *method, *path;
 	const char *const *query; /* name, value, …, NULL; may be NULL */
 	const char *content_type; /* may be NULL */

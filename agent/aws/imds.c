@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <stdint.h>
 
+#include "aws/pause.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -26,7 +27,6 @@
 #define TOTAL_TIMEOUT_MS 2000
 #define USER_DATA_TIMEOUT_MS 5000
 #define ENDPOINTS_MAX 2
-#define SLEEP_SLICE_MS 250 /* how late a cancel may be noticed */
 
 struct imds {
 	struct http *http;
@@ -195,19 +195,6 @@ static int try_get(struct imds *imds, const char *path, size_t max, struct buf *
 	}
 }
 
-/** Sleeps unless told to stop. */
-static int wait_ms(struct imds *imds, int64_t ms, struct err *err) {
-	for (;;) {
-		int64_t slice = ms < SLEEP_SLICE_MS ? ms : SLEEP_SLICE_MS;
-
-		if (imds->is_cancelled && imds->is_cancelled())
-			return err_set(err, ERR_CANCELLED, "told to stop while waiting for instance metadata");
-		if (ms <= 0) return 0;
-		clock_sleep_ms(slice);
-		ms -= slice;
-	}
-}
-
 static int give_up(struct imds *imds, unsigned tries, struct err *err) {
 	if (!err->is_retryable) return -(int)err->code;
 	(void)err_wrap(err, "gave up after %u %s", tries, tries == 1 ? "try" : "tries");
@@ -240,7 +227,7 @@ int imds_get(struct imds *imds, const char *path, struct buf *value, struct err 
 		}
 		wait = retry_wait_ms(&policy, attempt, clock_mono_ms() - began_ms, 0, clock_random(UINT64_MAX), err);
 		if (wait == RETRY_STOP) return give_up(imds, attempt, err);
-		if (wait_ms(imds, wait, err) != 0) return -(int)err->code;
+		if (pause_ms(wait, imds->is_cancelled, "for instance metadata", err) != 0) return -(int)err->code;
 	}
 }
 
