@@ -52,7 +52,10 @@ struct exec_result {
 	struct buf tail;     /* last lines of both streams */
 };
 
-/** Runs it to the end. 0 whatever its exit status; errors are ERR_NOT_FOUND (no such command), ERR_IO, ERR_LIMIT. */
+/**
+ * Runs it to the end. 0 whatever its exit status; errors are ERR_NOT_FOUND (no such command), ERR_DENIED, ERR_INVALID,
+ * ERR_IO, ERR_LIMIT (more than stdout_max), ERR_CANCELLED.
+ */
 CHECK_RESULT int exec_run(const struct exec_spec *spec, struct exec_result *ret_result, struct err *err);
 
 /**
@@ -68,7 +71,10 @@ void exec_result_clear(struct exec_result *result);
 /** Absolute path of the first executable `name` in PATH (of env "PATH=…" or our own), into path; false if none. */
 bool exec_find(const struct fs_root *root, const char *name, char *path, size_t size);
 
-/** Asks every running exec_run of this process to end its command: async-signal-safe, for a SIGTERM handler. */
+/**
+ * Asks every running exec_run of this process to end its command, and every later one not to start any (ERR_CANCELLED):
+ * async-signal-safe, for a SIGTERM handler.
+ */
 void exec_cancel(void);
 
 /** SIGKILLs every process of session sid except the caller: the last means against what a step left running. */
