@@ -41,11 +41,15 @@ void run_view_init(struct run *run) {
 
 void run_view_clear(struct run *run) { free(run->view.steps); }
 
-/* How far one step is, in thousandths; a step that cannot say is at its beginning. */
+/* A step that failed or was never run is no progress: a run that failed half way says 50%. */
+static bool has_ended_well(const struct step_view *s) {
+	return s->status == STEP_OK || s->status == STEP_CHANGED || s->status == STEP_WARNED;
+}
+
+/* How far one step is, in thousandths; a running step that cannot say is at its beginning. */
 static int64_t step_share(const struct step_view *s) {
-	if (s->status == STEP_PENDING) return 0;
-	if (s->status != STEP_RUNNING) return 1000;
-	if (s->total <= 0 || s->done <= 0) return 0;
+	if (has_ended_well(s)) return 1000;
+	if (s->status != STEP_RUNNING || s->total <= 0 || s->done <= 0) return 0;
 	return s->done >= s->total ? 990 : s->done * 990 / s->total;
 }
 
@@ -56,7 +60,7 @@ void run_view_count(struct run *run) {
 	for (size_t i = 0; i < v->count; i++) {
 		if (run->plan->steps[i].skip_reason) continue;
 		total++;
-		done += v->steps[i].status > STEP_RUNNING;
+		done += has_ended_well(&v->steps[i]);
 		share += step_share(&v->steps[i]);
 	}
 	v->done = done;

@@ -229,7 +229,7 @@ static void test_failure_stops(void **state) {
 					  {.id = "b", .params = {CHANGE, "/b"}, .needs = 1}};
 	expect(*state, rows, 2, RUN_FAILED,
 	       "run-started\nstep-started a\nstep-change a: make it so\nstep-ended a failed: no luck\n"
-	       "step-ended b skipped: not run: an earlier step failed\nrun-ended failed 100%\n");
+	       "step-ended b skipped: not run: an earlier step failed\nrun-ended failed 0%\n");
 }
 
 static void test_failure_goes_on(void **state) {
@@ -265,14 +265,14 @@ static void test_crash(void **state) {
 	expect(*state, rows, 1, RUN_FAILED,
 	       "run-started\nstep-started a\nstep-change a: make it so\n"
 	       "step-ended a failed: its process was killed from outside (signal 9), perhaps for memory: see dmesg\n"
-	       "run-ended failed 100%\n");
+	       "run-ended failed 0%\n");
 }
 
 static void test_lie(void **state) {
 	static const struct row rows[] = {{.id = "a", .params = {LIE, "/a"}}};
 	expect(*state, rows, 1, RUN_FAILED,
 	       "run-started\nstep-started a\nstep-change a: make /a\n"
-	       "step-ended a failed: it ended well, but it is still necessary to make /a\nrun-ended failed 100%\n");
+	       "step-ended a failed: it ended well, but it is still necessary to make /a\nrun-ended failed 0%\n");
 }
 
 static void test_background_after_ready(void **state) {
