@@ -224,7 +224,7 @@ static int read_and(struct cond *c, struct cond_value *ret) {
 	while (rc == 0 && take(c, "&&")) {
 		struct cond_value right;
 		bool left = cond_is_true(ret);
-		if (!left && !c->is_check) c->dead = dead + 1;
+		if (!left) c->dead = dead + 1;
 		rc = read_comparison(c, &right);
 		if (rc == 0) *ret = bool_value(left && cond_is_true(&right));
 	}
@@ -238,7 +238,7 @@ static int read_or(struct cond *c, struct cond_value *ret) {
 	while (rc == 0 && take(c, "||")) {
 		struct cond_value right;
 		bool left = cond_is_true(ret);
-		if (left && !c->is_check) c->dead = dead + 1;
+		if (left) c->dead = dead + 1;
 		rc = read_and(c, &right);
 		if (rc == 0) *ret = bool_value(left || cond_is_true(&right));
 	}
@@ -284,6 +284,7 @@ static int start(const char *text, subst_lookup_fn lookup, void *arg, bool is_ch
 	struct arena arena AUTO_ARENA = {0};
 	struct cond c = {.text = text, .at = text, .lookup = lookup, .arg = arg, .arena = &arena, .err = err};
 	c.is_check = is_check;
+	c.dead = is_check; /* values may be missing, so none are compared */
 	int rc = run(&c, ret_value);
 	if (rc < 0 && ret_offset) *ret_offset = c.offset;
 	return rc;
