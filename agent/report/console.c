@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "report/report.h"
-#include "report/text.h"
+#include "report/show.h"
 
 /* Longest line on the console, its end included. */
 #define LINE_COLUMNS 200
@@ -31,26 +31,26 @@ static void event_line(const struct event *event, const struct run_view *view, s
 		buf_addf(out, "%s started, %zu step%s", view->recipe, view->count, view->count == 1 ? "" : "s");
 		break;
 	case EVENT_STEP_ENDED:
-		text_label(view, event->step, out);
-		text_outcome(&view->steps[event->step], out);
+		show_label(view, event->step, out);
+		show_outcome(&view->steps[event->step], out);
 		break;
 	case EVENT_STEP_RETRY:
-		text_label(view, event->step, out);
-		text_clean(event->text ? event->text : "", out);
+		show_label(view, event->step, out);
+		show_clean(event->text ? event->text : "", out);
 		break;
 	case EVENT_WARNING:
 		buf_adds(out, "warning: ");
-		text_clean(event->text ? event->text : "", out);
+		show_clean(event->text ? event->text : "", out);
 		break;
 	case EVENT_RUN_READY: buf_adds(out, "ready; background steps go on"); break;
 	case EVENT_RUN_ENDED: {
 		AUTO_BUF struct buf text = BUF_INIT(LINE_BYTES_MAX);
-		text_summary(view, true, &text);
+		show_summary(view, true, &text);
 		buf_add(out, buf_str(&text), strcspn(buf_str(&text), "\n"));
 		break;
 	}
 	case EVENT_STEP_STARTED:
-		text_label(view, event->step, out);
+		show_label(view, event->step, out);
 		buf_adds(out, "started");
 		break;
 	case EVENT_STEP_CHANGE:
@@ -76,7 +76,7 @@ static void on_event(struct sink *sink, const struct event *event, const struct 
 	if (s->is_journal) log_write(level_of(event, view), "%s", buf_str(&line));
 	if (s->fd < 0) return;
 	buf_adds(&full, "dsagent: ");
-	buf_add(&full, buf_str(&line), text_fit(buf_str(&line), LINE_COLUMNS - strlen("dsagent: ") - 2));
+	buf_add(&full, buf_str(&line), show_fit(buf_str(&line), LINE_COLUMNS - strlen("dsagent: ") - 2));
 	buf_adds(&full, "\r\n"); /* a raw console does not return the carriage by itself */
 	if (write(s->fd, full.data, full.len) < 0)
 		return; /* a console that is full or gone: the line is lost, by design */
@@ -97,7 +97,7 @@ struct sink *report_console(const struct fs_root *root, bool writes_console) {
 		log_debug("no console: %s", err.msg);
 		s->fd = -1;
 	}
-	s->is_journal = text_fd_is_journal(STDERR_FILENO) && !text_fd_is_journal(STDOUT_FILENO);
+	s->is_journal = show_fd_is_journal(STDERR_FILENO) && !show_fd_is_journal(STDOUT_FILENO);
 	s->sink = (struct sink){.event = on_event, .close = on_close};
 	return &s->sink;
 }

@@ -69,7 +69,7 @@ void term_add_tail(struct term *t, size_t step) {
 		if (!*line) continue;
 		size_t room = t->style.width > 6 ? t->style.width - 6 : t->style.width;
 		buf_adds(&t->out, "    | ");
-		buf_add(&t->out, *line, t->style.width ? text_fit(*line, room) : strlen(*line));
+		buf_add(&t->out, *line, t->style.width ? show_fit(*line, room) : strlen(*line));
 		buf_addc(&t->out, '\n');
 		free(*line);
 		*line = NULL;
@@ -78,8 +78,8 @@ void term_add_tail(struct term *t, size_t step) {
 
 static void keep_line(struct term_step *s, const char *text) {
 	AUTO_BUF struct buf clean = BUF_INIT(OUT_MAX);
-	text_clean(text, &clean);
-	buf_cut(&clean, text_fit(buf_str(&clean), TERM_TAIL_LINE_BYTES));
+	show_clean(text, &clean);
+	buf_cut(&clean, show_fit(buf_str(&clean), TERM_TAIL_LINE_BYTES));
 	char **slot = &s->tail[s->tail_next++ % TERM_TAIL_LINES];
 	free(*slot);
 	*slot = mem_dup(buf_str(&clean), clean.len);
@@ -146,7 +146,7 @@ struct sink *report_term(int fd, enum term_mode mode, bool is_verbose) {
 	t->is_root = geteuid() == 0;
 	t->is_json = mode == TERM_JSON;
 	t->is_live = mode == TERM_LIVE || (mode == TERM_AUTO && is_smart);
-	t->is_journal = !t->is_json && !t->is_live && text_fd_is_journal(fd);
+	t->is_journal = !t->is_json && !t->is_live && show_fd_is_journal(fd);
 	t->style.is_utf8 = is_utf8_locale();
 	t->style.has_color = t->is_live && wants_color();
 	t->out = BUF_INIT(OUT_MAX);

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "engine/event.h"
-#include "report/text.h"
+#include "report/show.h"
 
 /** Last lines of output that a failed step shows. */
 #define TERM_TAIL_LINES 10
@@ -31,7 +31,7 @@ struct term {
 	bool is_dead;	 /* the reader has gone away */
 	bool is_stuck;	 /* the reader does not read: what it misses is left out */
 	size_t left_out; /* lines since then */
-	struct text_style style;
+	struct show_style style;
 	struct term_step *steps; /* view->count of them, made at the first event */
 	size_t count;
 	unsigned frame; /* of the spinner */
@@ -52,5 +52,5 @@ void term_live_tick(struct term *term, const struct run_view *view);
 void term_add_tail(struct term *term, size_t step);
 
 /** The live part alone, for a screen of rows lines: pure. Returns the lines added. */
-size_t term_live_lines(const struct run_view *view, const struct text_style *style, size_t rows, int64_t now_ms,
+size_t term_live_lines(const struct run_view *view, const struct show_style *style, size_t rows, int64_t now_ms,
 		       unsigned frame, struct buf *out);

@@ -19,7 +19,7 @@ static size_t read_size(struct term *t) {
 	return size.ws_row ? size.ws_row : ROWS_FALLBACK;
 }
 
-size_t term_live_lines(const struct run_view *view, const struct text_style *style, size_t rows, int64_t now_ms,
+size_t term_live_lines(const struct run_view *view, const struct show_style *style, size_t rows, int64_t now_ms,
 		       unsigned frame, struct buf *out) {
 	size_t lines = 0, hidden = 0, room = rows > 3 ? rows - 3 : 1;
 	for (size_t i = 0; i < view->count; i++) {
@@ -28,7 +28,7 @@ size_t term_live_lines(const struct run_view *view, const struct text_style *sty
 			hidden++;
 			continue;
 		}
-		text_running(&view->steps[i], style, now_ms, frame, out);
+		show_running(&view->steps[i], style, now_ms, frame, out);
 		buf_addc(out, '\n');
 		lines++;
 	}
@@ -36,7 +36,7 @@ size_t term_live_lines(const struct run_view *view, const struct text_style *sty
 		buf_addf(out, "  and %zu more\n", hidden);
 		lines++;
 	}
-	text_overall(view, style, now_ms, out);
+	show_overall(view, style, now_ms, out);
 	buf_addc(out, '\n');
 	return lines + 1;
 }
@@ -60,8 +60,8 @@ static void add_block(struct term *t, const char *lead, const char *text) {
 		size_t n = strcspn(line, "\n");
 		AUTO_BUF struct buf clean = BUF_INIT(64 * 1024);
 		buf_adds(&clean, lead);
-		text_clean(arena_dup(&arena, line, n), &clean);
-		buf_add(&t->out, buf_str(&clean), text_fit(buf_str(&clean), t->style.width));
+		show_clean(arena_dup(&arena, line, n), &clean);
+		buf_add(&t->out, buf_str(&clean), show_fit(buf_str(&clean), t->style.width));
 		buf_addc(&t->out, '\n');
 		line += n + (line[n] == '\n');
 	}
@@ -70,9 +70,9 @@ static void add_block(struct term *t, const char *lead, const char *text) {
 /* The whole error, folded at the width: it is what the reader came for, so nothing of it is cut. */
 static void add_folded(struct term *t, const char *text) {
 	AUTO_BUF struct buf clean = BUF_INIT(8 * 1024);
-	text_clean(text, &clean);
+	show_clean(text, &clean);
 	for (const char *s = buf_str(&clean); *s;) {
-		size_t n = text_fit(s, t->style.width - 4), end = n;
+		size_t n = show_fit(s, t->style.width - 4), end = n;
 		if (s[n])
 			while (end > n / 2 && s[end] != ' ') end--;
 		if (!s[n] || end == n / 2) end = n;
@@ -83,10 +83,10 @@ static void add_folded(struct term *t, const char *text) {
 
 static void end_step(struct term *t, const struct run_view *view, size_t step) {
 	const struct step_view *v = &view->steps[step];
-	text_step(v, &t->style, clock_now_ms(), &t->out);
+	show_step(v, &t->style, clock_now_ms(), &t->out);
 	buf_addc(&t->out, '\n');
 	if (v->status != STEP_FAILED && v->status != STEP_WARNED) return;
-	if (text_columns(v->error) + text_columns(v->name) + 16 > t->style.width) add_folded(t, v->error);
+	if (show_columns(v->error) + show_columns(v->name) + 16 > t->style.width) add_folded(t, v->error);
 	if (!t->is_verbose) term_add_tail(t, step);
 	if (v->log_path[0]) buf_addf(&t->out, "    log: %s\n", v->log_path);
 }
@@ -113,7 +113,7 @@ static void add_permanent(struct term *t, const struct event *event, const struc
 	case EVENT_WARNING: add_block(t, "", arena_printf(&arena, "! %s: %s", name, text)); break;
 	case EVENT_STEP_ENDED: end_step(t, view, event->step); break;
 	case EVENT_RUN_READY: buf_adds(&t->out, "ready; background steps go on\n"); break;
-	case EVENT_RUN_ENDED: text_summary(view, t->is_root, &t->out); break;
+	case EVENT_RUN_ENDED: show_summary(view, t->is_root, &t->out); break;
 	case EVENT_STEP_STARTED:
 	case EVENT_STEP_PROGRESS:
 	case EVENT_STEP_WAITING: break;

@@ -15,9 +15,9 @@ static void begin(struct term *t, enum priority priority) {
 static void say(struct term *t, const struct run_view *view, size_t step, enum priority priority, const char *lead,
 		const char *text) {
 	begin(t, priority);
-	if (step < view->count) text_label(view, step, &t->out);
+	if (step < view->count) show_label(view, step, &t->out);
 	buf_adds(&t->out, lead);
-	if (text) text_clean(text, &t->out);
+	if (text) show_clean(text, &t->out);
 	buf_addc(&t->out, '\n');
 }
 
@@ -34,7 +34,7 @@ static void add_indented(struct term *t, const char *text) {
 		AUTO_ARENA struct arena arena = {0};
 		begin(t, PRIORITY_INFO);
 		buf_adds(&t->out, "    ");
-		text_clean(arena_dup(&arena, line, n), &t->out);
+		show_clean(arena_dup(&arena, line, n), &t->out);
 		buf_addc(&t->out, '\n');
 		line += n + (line[n] == '\n');
 	}
@@ -54,8 +54,8 @@ static void say_doing(struct term *t, const struct run_view *view, size_t step) 
 	const struct step_view *v = &view->steps[step];
 	if (!may_say(&t->steps[step], v->waiting_for[0] != '\0')) return;
 	begin(t, PRIORITY_INFO);
-	text_label(view, step, &t->out);
-	text_outcome(v, &t->out);
+	show_label(view, step, &t->out);
+	show_outcome(v, &t->out);
 	buf_addc(&t->out, '\n');
 }
 
@@ -65,8 +65,8 @@ static void say_end(struct term *t, const struct run_view *view, size_t step) {
 				 : v->status == STEP_WARNED ? PRIORITY_WARNING
 							    : PRIORITY_INFO;
 	begin(t, priority);
-	text_label(view, step, &t->out);
-	text_outcome(v, &t->out);
+	show_label(view, step, &t->out);
+	show_outcome(v, &t->out);
 	buf_addc(&t->out, '\n');
 	if (v->status != STEP_FAILED && v->status != STEP_WARNED) return;
 	if (!t->is_verbose) term_add_tail(t, step);
@@ -103,7 +103,7 @@ void term_plain_event(struct term *t, const struct event *event, const struct ru
 	case EVENT_RUN_READY: say(t, view, SIZE_MAX, PRIORITY_INFO, "ready; background steps go on", NULL); break;
 	case EVENT_RUN_ENDED:
 		begin(t, view->status == RUN_FAILED ? PRIORITY_ERROR : PRIORITY_INFO);
-		text_summary(view, t->is_root, &t->out);
+		show_summary(view, t->is_root, &t->out);
 		break;
 	}
 }

@@ -1,4 +1,4 @@
-#include "report/text.h"
+#include "report/show.h"
 
 #include <sys/stat.h>
 
@@ -23,7 +23,7 @@ static size_t escape_length(const char *s) {
 	return s[1] ? 2 : 1;
 }
 
-void text_clean(const char *text, struct buf *out) {
+void show_clean(const char *text, struct buf *out) {
 	for (const char *s = text; *s;) {
 		unsigned char c = (unsigned char)*s;
 		if (c == '\033') {
@@ -59,7 +59,7 @@ static size_t char_columns(const char *s, size_t *ret_bytes) {
 	return is_wide ? 2 : 1;
 }
 
-size_t text_fit(const char *text, size_t columns) {
+size_t show_fit(const char *text, size_t columns) {
 	size_t at = 0, used = 0;
 	while (text[at]) {
 		size_t bytes = 0, wide = char_columns(text + at, &bytes);
@@ -70,25 +70,25 @@ size_t text_fit(const char *text, size_t columns) {
 	return at;
 }
 
-size_t text_columns(const char *text) {
+size_t show_columns(const char *text) {
 	size_t used = 0;
 	for (size_t at = 0, bytes = 0; text[at]; at += bytes) used += char_columns(text + at, &bytes);
 	return used;
 }
 
-char *text_duration(int64_t ms, char text[TEXT_DURATION_SIZE]) {
+char *show_duration(int64_t ms, char text[SHOW_DURATION_SIZE]) {
 	AUTO_ARENA struct arena arena = {0};
 	if (ms < 0) ms = 0; /* the wall clock was set back */
 	if (ms < 1000)
-		(void)snprintf(text, TEXT_DURATION_SIZE, "%lld ms", (long long)ms);
+		(void)snprintf(text, SHOW_DURATION_SIZE, "%lld ms", (long long)ms);
 	else
-		(void)snprintf(text, TEXT_DURATION_SIZE, "%s", str_duration(ms, &arena));
+		(void)snprintf(text, SHOW_DURATION_SIZE, "%s", str_duration(ms, &arena));
 	return text;
 }
 
-char *text_seconds(int64_t ms, char text[TEXT_DURATION_SIZE]) {
-	if (ms >= 60 * 1000) return text_duration(ms, text);
-	(void)snprintf(text, TEXT_DURATION_SIZE, "%lld s", ms < 0 ? 0LL : (long long)(ms / 1000));
+char *show_seconds(int64_t ms, char text[SHOW_DURATION_SIZE]) {
+	if (ms >= 60 * 1000) return show_duration(ms, text);
+	(void)snprintf(text, SHOW_DURATION_SIZE, "%lld s", ms < 0 ? 0LL : (long long)(ms / 1000));
 	return text;
 }
 
@@ -119,14 +119,14 @@ static void add_failure(const struct run_view *view, bool is_root, struct buf *o
 	const struct step_view *step = first_with(view, STEP_FAILED);
 	if (step) {
 		buf_addf(out, "failed: step %zu '%s': ", (size_t)(step - view->steps) + 1, step->name);
-		text_clean(step->error, out);
+		show_clean(step->error, out);
 		buf_adds(out, "\n  ");
 		add_counts(view, out);
 		buf_addc(out, '\n');
 		if (step->log_path[0]) buf_addf(out, "  log: %s\n", step->log_path);
 	} else {
 		buf_adds(out, "failed: ");
-		text_clean(view->error, out);
+		show_clean(view->error, out);
 		buf_addc(out, '\n');
 	}
 	buf_addf(out,
@@ -139,15 +139,15 @@ static void add_warned(const struct run_view *view, struct buf *out) {
 	for (size_t i = 0; i < view->count; i++) {
 		if (view->steps[i].status != STEP_WARNED) continue;
 		buf_addf(out, "  optional step %zu '%s' failed: ", i + 1, view->steps[i].name);
-		text_clean(view->steps[i].error, out);
+		show_clean(view->steps[i].error, out);
 		buf_addc(out, '\n');
 		if (view->steps[i].log_path[0]) buf_addf(out, "    log: %s\n", view->steps[i].log_path);
 	}
 }
 
 static void add_success(const struct run_view *view, struct buf *out) {
-	char took[TEXT_DURATION_SIZE];
-	(void)text_duration(view->ended_at_ms - view->started_at_ms, took);
+	char took[SHOW_DURATION_SIZE];
+	(void)show_duration(view->ended_at_ms - view->started_at_ms, took);
 	size_t in_place = 0, skipped = 0;
 	for (size_t i = 0; i < view->count; i++) {
 		in_place += view->steps[i].status == STEP_OK;
@@ -165,7 +165,7 @@ static void add_success(const struct run_view *view, struct buf *out) {
 	add_warned(view, out);
 }
 
-void text_summary(const struct run_view *view, bool is_root, struct buf *out) {
+void show_summary(const struct run_view *view, bool is_root, struct buf *out) {
 	switch (view->status) {
 	case RUN_RUNNING: break;
 	case RUN_READY:
@@ -181,11 +181,11 @@ void text_summary(const struct run_view *view, bool is_root, struct buf *out) {
 	}
 }
 
-void text_label(const struct run_view *view, size_t step, struct buf *out) {
+void show_label(const struct run_view *view, size_t step, struct buf *out) {
 	buf_addf(out, "[%zu/%zu] %s: ", step + 1, view->count, view->steps[step].name);
 }
 
-bool text_fd_is_journal(int fd) {
+bool show_fd_is_journal(int fd) {
 	unsigned long long dev = 0, ino = 0;
 	struct stat st;
 	const char *stream = getenv("JOURNAL_STREAM");

@@ -12,42 +12,42 @@
 
 struct buf;
 
-struct text_style {
+struct show_style {
 	size_t width; /* columns; no line is wider. 0: any */
 	bool is_utf8, has_color;
 };
 
 /** Adds text without escape sequences and control characters; tabs and line ends become spaces. */
-void text_clean(const char *text, struct buf *out);
+void show_clean(const char *text, struct buf *out);
 
 /** The longest prefix in bytes that takes at most columns on a terminal (East Asian wide characters take two). */
-size_t text_fit(const char *text, size_t columns);
-size_t text_columns(const char *text);
+size_t show_fit(const char *text, size_t columns);
+size_t show_columns(const char *text);
 
 /** "38.2 s", "1 min 03 s". Returns text. */
-#define TEXT_DURATION_SIZE 32
-char *text_duration(int64_t ms, char text[TEXT_DURATION_SIZE]);
+#define SHOW_DURATION_SIZE 32
+char *show_duration(int64_t ms, char text[SHOW_DURATION_SIZE]);
 /** The same in whole seconds, for what is drawn again and again: "38 s". */
-char *text_seconds(int64_t ms, char text[TEXT_DURATION_SIZE]);
+char *show_seconds(int64_t ms, char text[SHOW_DURATION_SIZE]);
 
 /** One line, without its end, of a running step: spinner, name, bar, what it does, time, ETA. */
-void text_running(const struct step_view *step, const struct text_style *style, int64_t now_ms, unsigned frame,
+void show_running(const struct step_view *step, const struct show_style *style, int64_t now_ms, unsigned frame,
 		  struct buf *out);
 
 /** The line of all: "7/12 58%  3 min 02 s". */
-void text_overall(const struct run_view *view, const struct text_style *style, int64_t now_ms, struct buf *out);
+void show_overall(const struct run_view *view, const struct show_style *style, int64_t now_ms, struct buf *out);
 
 /** One line of a step in any state, as it stays on the screen: mark, name, time, how it ended. */
-void text_step(const struct step_view *step, const struct text_style *style, int64_t now_ms, struct buf *out);
+void show_step(const struct step_view *step, const struct show_style *style, int64_t now_ms, struct buf *out);
 
 /** How a step ended or what it does, alone: "changed in 38.2 s: installed 61 wheels". */
-void text_outcome(const struct step_view *step, struct buf *out);
+void show_outcome(const struct step_view *step, struct buf *out);
 
 /** How the run ended and what to do next: one or several lines with their ends. "" while it runs. */
-void text_summary(const struct run_view *view, bool is_root, struct buf *out);
+void show_summary(const struct run_view *view, bool is_root, struct buf *out);
 
 /** "[3/12] Python 3.11: " */
-void text_label(const struct run_view *view, size_t step, struct buf *out);
+void show_label(const struct run_view *view, size_t step, struct buf *out);
 
 /** True if fd is the systemd journal ($JOURNAL_STREAM, systemd.exec(5)). */
-bool text_fd_is_journal(int fd);
+bool show_fd_is_journal(int fd);

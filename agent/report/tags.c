@@ -1,0 +1,180 @@
+#include "report/tags.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/* A run that ends within this and changes nothing costs no process before its end. */
+#define QUIET_MS 50
+#define TICK_MS 500
+
+struct tags_sink {
+	struct sink sink;
+	struct report_tags_conf conf;
+	char *instance_id, *status_path;
+	int fd; /* to the sender; -1 before it is started and after it has ended */
+	bool is_started;
+	struct tag_board *board;
+	struct tag_set wanted; /* the newest */
+	bool has_wanted;
+	int64_t started_at_ms;
+};
+
+/* Every descriptor but fd goes, the run's lock and the caller's terminal or pipe above all. */
+static void keep_only(int fd) {
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i <= STDERR_FILENO; i++)
+		if (null >= 0)
+			(void)dup2(null, i); /* without /dev/null they stay as they are: they are only not used */
+	if (fd > STDERR_FILENO + 1) (void)close_range(STDERR_FILENO + 1, (unsigned)fd - 1, 0);
+	(void)close_range((unsigned)fd + 1, ~0U, 0); /* fails on kernels before 5.9 only */
+}
+
+/* The sender's life; a grandchild, so that the run never has to wait for it. */
+static void sender_main(int fd, const struct tags_sink *s) {
+	sigset_t none;
+	(void)setsid();
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	keep_only(fd);
+	tags_send_all(fd, s->board, &s->conf);
+	_exit(0);
+}
+
+static int start_sender(struct tags_sink *s, struct err *err) {
+	int fds[2];
+	s->is_started = true;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return err_set_errno(err, errno, "cannot make a socket for the sender of tags");
+	pid_t child = fork();
+	if (child < 0) {
+		int saved = errno;
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+		return err_set_errno(err, saved, "cannot start the sender of tags");
+	}
+	if (child == 0) {
+		pid_t sender = fork();
+		if (sender == 0) {
+			(void)close(fds[0]);
+			sender_main(fds[1], s);
+		}
+		_exit(0); /* without a sender its socket ends, which says it all */
+	}
+	(void)close(fds[1]);
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+	}
+	s->fd = fds[0];
+	return 0;
+}
+
+static void end_sender(struct tags_sink *s) {
+	if (s->fd >= 0) (void)close(s->fd);
+	s->fd = -1;
+}
+
+/* A warning of the sender, or its end. */
+static void read_warning(struct tags_sink *s) {
+	char text[TAG_WARNING_MAX + 1];
+	if (s->fd < 0) return;
+	ssize_t n = recv(s->fd, text, sizeof text - 1, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+	if (n > 0) {
+		text[n] = '\0';
+		log_warning("%s", text);
+	}
+	end_sender(s);
+}
+
+/* Wakes the sender; a full socket means that it has been woken already. */
+static void wake(struct tags_sink *s) {
+	if (s->fd < 0) return;
+	ssize_t n = send(s->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN && errno != EINTR) read_warning(s);
+}
+
+static bool is_quiet(const struct tags_sink *s, const struct event *event, const struct run_view *view) {
+	if (s->wanted.is_final || clock_mono_ms() - s->started_at_ms >= QUIET_MS) return false;
+	if (event && (event->type == EVENT_STEP_CHANGE || event->type == EVENT_STEP_WAITING)) return false;
+	return view->error[0] == '\0' && view->warnings == 0;
+}
+
+static void report(struct tags_sink *s, const struct event *event, const struct run_view *view) {
+	struct tag_set set;
+	struct err err = {0};
+	tag_set_fill(view, &set);
+	if (!s->has_wanted || tag_set_differs(&set, &s->wanted)) {
+		s->wanted = set;
+		s->has_wanted = true;
+		tag_board_put(s->board, &set);
+		wake(s);
+	}
+	if (!s->is_started) {
+		if (is_quiet(s, event, view)) return;
+		if (start_sender(s, &err)) log_warning("no EC2 tags: %s", err.msg);
+		wake(s);
+	}
+}
+
+static void on_event(struct sink *sink, const struct event *event, const struct run_view *view) {
+	struct tags_sink *s = (struct tags_sink *)sink;
+	if (event->type == EVENT_STEP_LINE || (s->is_started && s->fd < 0)) return;
+	report(s, event, view);
+}
+
+static void on_tick(struct sink *sink, const struct run_view *view) {
+	struct tags_sink *s = (struct tags_sink *)sink;
+	read_warning(s);
+	if (!s->is_started || s->fd >= 0) report(s, NULL, view);
+}
+
+/* Waits a moment for the final state to arrive; the sender goes on alone after that. */
+static void linger(struct tags_sink *s) {
+	int64_t until_ms = clock_mono_ms() + s->conf.linger_ms;
+	while (s->fd >= 0) {
+		int64_t left = until_ms - clock_mono_ms();
+		if (left <= 0) return;
+		struct pollfd p = {.fd = s->fd, .events = POLLIN};
+		(void)poll(&p, 1, left > TICK_MS ? TICK_MS : (int)left);
+		read_warning(s);
+	}
+}
+
+static void on_close(struct sink *sink) {
+	struct tags_sink *s = (struct tags_sink *)sink;
+	if (s->wanted.is_final) linger(s);
+	end_sender(s);
+	(void)munmap(s->board, sizeof *s->board); /* the sender has its own mapping */
+	free(s->instance_id);
+	free(s->status_path);
+	free(s);
+}
+
+int report_tags(const struct report_tags_conf *conf, struct sink **ret_sink, struct err *err) {
+	if (!conf->instance_id || !conf->instance_id[0])
+		return err_set(err, ERR_INVALID, "no instance to tag: instance metadata gave no instance id");
+	struct tag_board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (board == MAP_FAILED) return err_set_errno(err, errno, "cannot share memory with the sender of tags");
+	struct tags_sink *s = mem_zalloc(sizeof *s);
+	s->board = board;
+	s->conf = *conf;
+	s->conf.instance_id = s->instance_id = mem_strdup(conf->instance_id);
+	s->conf.status_path = s->status_path = mem_strdup(conf->status_path);
+	s->fd = -1;
+	s->started_at_ms = clock_mono_ms();
+	s->sink = (struct sink){.event = on_event, .tick = on_tick, .tick_ms = TICK_MS, .close = on_close};
+	*ret_sink = &s->sink;
+	return 0;
+}
