@@ -142,6 +142,7 @@ static void load_keys(struct recipe_load *load, const struct recipe_doc *doc, co
 static void load_doc(struct recipe_load *load, const struct recipe_doc *doc, bool is_included) {
 	digest_add(load->digest, doc->data, doc->len);
 	strs_add(&load->seen, doc->key);
+	if (!load->first_file) load->first_file = doc->file;
 	const struct yml_node *root = yml_parse(doc->file, doc->data, doc->len, load->arena, load->diags);
 	if (!root) return;
 	if (root->kind != YML_MAP) {
@@ -203,7 +204,7 @@ const struct recipe *recipe_load(const struct recipe_source *source, const struc
 		recipe_check_refs(&load);
 	}
 	if (problems(diags) == before && load.steps.count == 0) {
-		diag_add_at(diags, load.names.count ? load.names.items[0] : "recipe", 0, 0,
+		diag_add_at(diags, load.first_file, 0, 0,
 			    "neither it nor what it includes has steps: there is nothing to do");
 	}
 	const struct recipe *recipe = problems(diags) == before ? finish(&load) : NULL;

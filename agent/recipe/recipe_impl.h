@@ -39,6 +39,7 @@ struct recipe_load {
 	struct strs seen, open_keys; /* documents loaded, and those being loaded (outermost first) */
 	struct strs open_files;	     /* as shown, parallel to open_keys */
 	const char *description;
+	const char *first_file; /* as shown: to say there what is true of the whole */
 	struct digest *digest;
 };
 

@@ -15,8 +15,7 @@ static int unknown(const char *what, const char *name, const struct strs *known,
 	const char *near = str_nearest(name, known->items, known->count);
 	if (near) return err_set(err, ERR_INVALID, "there is no %s '%s'; did you mean '%s'?", what, name, near);
 	if (known->count == 0) return err_set(err, ERR_INVALID, "there is no %s '%s', nor any other", what, name);
-	return err_set(err, ERR_INVALID, "there is no %s '%s'; known are %s", what, name,
-		       strs_join(known, ", ", arena));
+	return err_set(err, ERR_INVALID, "there is no %s '%s'; known: %s", what, name, strs_join(known, ", ", arena));
 }
 
 static const char *expand_default(const struct recipe_names *names, const struct recipe_var *var, struct err *err) {

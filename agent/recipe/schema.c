@@ -155,11 +155,25 @@ static void set_defaults(const struct bind *b, const struct shape *shape, void *
 	}
 }
 
+/* A misspelt key has been named already, with what was meant: that one is not missing as well. */
+static bool is_misspelt(const struct shape *shape, const struct yml_node *node, const char *name) {
+	AUTO_STRS struct strs known = {0};
+	for (const struct field *f = shape->fields; f->name; f++) strs_add(&known, f->name);
+	for (size_t i = 0; node->kind == YML_MAP && i < node->count; i++) {
+		const char *key = node->keys[i]->text;
+		if (schema_field(shape, key)) continue;
+		const char *ours = schema_foreign_word(key), *near = str_nearest(key, known.items, known.count);
+		if (str_eq(ours, name) || (near && str_eq(near, name))) return true;
+	}
+	return false;
+}
+
 static bool check_required(const struct bind *b, const struct shape *shape, const struct yml_node *node,
 			   const struct field *given) {
 	bool is_ok = true;
 	for (const struct field *f = shape->fields; f->name; f++) {
 		if (!f->is_required || f == given || (node->kind == YML_MAP && yml_get(node, f->name))) continue;
+		if (is_misspelt(shape, node, f->name)) continue;
 		diag_add(b->diags, node, "missing key '%s': %s", f->name, f->help);
 		is_ok = false;
 	}

@@ -121,7 +121,7 @@ const char *schema_unknown_key(const char *key, const struct strs *known, struct
 	const char *near = str_nearest(key, known->items, known->count);
 	if (near) return arena_printf(arena, "unknown key '%s'; did you mean '%s'?", key, near);
 	if (schema_field(&step_common_shape, key) != NULL) {
-		return arena_printf(arena, "unknown key '%s' here; it is a key of the step itself", key);
+		return arena_printf(arena, "unknown key '%s' here; it is one of the common keys of a step", key);
 	}
 	return arena_printf(arena, "unknown key '%s'; known here: %s", key, strs_join(known, ", ", arena));
 }
