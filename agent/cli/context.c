@@ -11,10 +11,15 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "fmt/diag.h"
+#include "fmt/js.h"
 #include "io/http.h"
 #include "recipe/facts.h"
 #include "recipe/recipe.h"
+#include "report/report.h"
 #include "steps/steps.h"
+
+#define SYSTEM_STATE_DIR "/var/lib/dsagent"
+#define SYSTEM_RUN_DIR "/run/dsagent"
 
 struct context_parts {
 	struct fs_root root;
@@ -64,7 +69,7 @@ int context_paths(struct context *ctx, struct context_paths *ret_paths, struct e
 	int rc = context_root(ctx, &root, err);
 	if (rc) return rc;
 	if (!fs_root_is_host(root) || geteuid() == 0) {
-		*ret_paths = (struct context_paths){"/var/lib/dsagent", "/run/dsagent"};
+		*ret_paths = (struct context_paths){SYSTEM_STATE_DIR, SYSTEM_RUN_DIR};
 		return 0;
 	}
 	const char *home = xdg_dir(ctx, "HOME"), *state = xdg_dir(ctx, "XDG_STATE_HOME"),
@@ -79,6 +84,37 @@ int context_paths(struct context *ctx, struct context_paths *ret_paths, struct e
 	paths.run_dir = run ? arena_printf(&ctx->arena, "%s/dsagent", run)
 			    : arena_printf(&ctx->arena, "%s/run", paths.state_dir);
 	*ret_paths = paths;
+	return 0;
+}
+
+/* ISO 8601 UTC sorts as text. */
+static bool is_newer(const struct js *a, const struct js *b) {
+	const char *x = js_get_str(a, "updated_at"), *y = js_get_str(b, "updated_at");
+	return x && y && strcmp(x, y) > 0;
+}
+
+int context_status(struct context *ctx, struct js **ret_js, bool *ret_is_system, struct err *err) {
+	const struct fs_root *root = NULL;
+	struct context_paths paths;
+	AUTO_JS struct js *own = NULL, *system_js = NULL;
+	int rc = context_root(ctx, &root, err);
+	if (!rc) rc = context_paths(ctx, &paths, err);
+	if (rc) return rc;
+	bool is_system = str_eq(paths.run_dir, SYSTEM_RUN_DIR);
+	rc = report_status_read(root, paths.run_dir, &own, err);
+	if (rc && rc != -ERR_NOT_FOUND) return rc;
+	struct err ignored = {0}; /* the system's run is looked at besides; its absence is no news */
+	if (!is_system && !report_status_read(root, SYSTEM_RUN_DIR, &system_js, &ignored) &&
+	    (!own || is_newer(system_js, own))) {
+		*ret_js = system_js;
+		system_js = NULL;
+		*ret_is_system = true;
+		return 0;
+	}
+	if (rc) return rc;
+	*ret_js = own;
+	own = NULL;
+	*ret_is_system = is_system;
 	return 0;
 }
 

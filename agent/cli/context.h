@@ -15,6 +15,7 @@ struct fetch;
 struct fs_root;
 struct http;
 struct imds;
+struct js;
 struct recipe;
 struct strs;
 
@@ -41,6 +42,12 @@ CHECK_RESULT int context_root(struct context *ctx, const struct fs_root **ret_ro
 
 /** Nothing is created. Root, and anyone with --root, has the system's places. */
 CHECK_RESULT int context_paths(struct context *ctx, struct context_paths *ret_paths, struct err *err);
+
+/**
+ * The status of the newest run that the caller may read: a plain user sees the system's run too (report_status_read).
+ * *ret_is_system: it is the system's. ERR_NOT_FOUND when nothing has run.
+ */
+CHECK_RESULT int context_status(struct context *ctx, struct js **ret_js, bool *ret_is_system, struct err *err);
 
 CHECK_RESULT int context_http(struct context *ctx, struct http **ret_http, struct err *err);
 CHECK_RESULT int context_imds(struct context *ctx, struct imds **ret_imds, struct err *err);
