@@ -1,9 +1,15 @@
 #include "report/show.h"
 
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/str.h"
+
+/* Narrower than this nothing can be read: such a terminal wraps. */
+#define WIDTH_MIN 20
 
 static bool is_continuation(unsigned char c) { return (c & 0xc0) == 0x80; }
 
@@ -90,6 +96,29 @@ char *show_seconds(int64_t ms, char text[SHOW_DURATION_SIZE]) {
 	if (ms >= 60 * 1000) return show_duration(ms, text);
 	(void)snprintf(text, SHOW_DURATION_SIZE, "%lld s", ms < 0 ? 0LL : (long long)(ms / 1000));
 	return text;
+}
+
+static bool is_utf8_locale(void) {
+	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const char *value = getenv(names[i]);
+		if (!str_is_empty(value)) return strcasestr(value, "UTF-8") || strcasestr(value, "utf8");
+	}
+	return false;
+}
+
+struct show_style show_style_of(int fd) {
+	struct show_style style = {.is_utf8 = is_utf8_locale()};
+	const char *name = getenv("TERM");
+	if (isatty(fd) != 1) return style;
+	struct winsize size = {0};
+	(void)ioctl(fd, TIOCGWINSZ, &size); /* stays zero when it cannot tell */
+	/* the last column is left free: some terminals wrap there */
+	style.width = size.ws_col > WIDTH_MIN ? size.ws_col - 1U : size.ws_col ? WIDTH_MIN : SHOW_WIDTH_FALLBACK;
+	style.rows = size.ws_row ? size.ws_row : SHOW_ROWS_FALLBACK;
+	style.is_terminal = !str_is_empty(name) && !str_eq(name, "dumb");
+	style.has_color = style.is_terminal && str_is_empty(getenv("NO_COLOR"));
+	return style;
 }
 
 /* The steps of the run in words: "3 changed, 9 in place, 1 skipped". */

@@ -12,10 +12,22 @@
 
 struct buf;
 
+/** What is assumed of a terminal that does not say. */
+#define SHOW_WIDTH_FALLBACK 79
+#define SHOW_ROWS_FALLBACK 24
+
 struct show_style {
 	size_t width; /* columns; no line is wider. 0: any */
 	bool is_utf8, has_color;
+	bool is_terminal; /* lines may be drawn over */
+	size_t rows;	  /* of the screen */
 };
+
+/**
+ * What suits fd now: on a terminal its size, and colour unless NO_COLOR (no-color.org) is set; elsewhere any width. A
+ * terminal of type "dumb" is none. UTF-8 by LC_ALL, LC_CTYPE, LANG (locale(7)).
+ */
+struct show_style show_style_of(int fd);
 
 /** Adds text without escape sequences and control characters; tabs and line ends become spaces. */
 void show_clean(const char *text, struct buf *out);

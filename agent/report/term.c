@@ -2,12 +2,10 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "report/event_js.h"
 #include "report/report.h"
 
@@ -124,31 +122,17 @@ static void on_close(struct sink *sink) {
 	free(t);
 }
 
-/* The locale's character set by its names (locale(7)): LC_ALL, then LC_CTYPE, then LANG. */
-static bool is_utf8_locale(void) {
-	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		const char *value = getenv(names[i]);
-		if (!str_is_empty(value)) return strcasestr(value, "UTF-8") || strcasestr(value, "utf8");
-	}
-	return false;
-}
-
-/* no-color.org: set and not empty means no colour. */
-static bool wants_color(void) { return str_is_empty(getenv("NO_COLOR")); }
-
 struct sink *report_term(int fd, enum term_mode mode, bool is_verbose) {
 	struct term *t = mem_zalloc(sizeof *t);
-	const char *name = getenv("TERM");
-	bool is_smart = isatty(fd) == 1 && !str_is_empty(name) && !str_eq(name, "dumb");
+	struct show_style style = show_style_of(fd);
 	t->fd = fd;
 	t->is_verbose = is_verbose;
 	t->is_root = geteuid() == 0;
 	t->is_json = mode == TERM_JSON;
-	t->is_live = mode == TERM_LIVE || (mode == TERM_AUTO && is_smart);
+	t->is_live = mode == TERM_LIVE || (mode == TERM_AUTO && style.is_terminal);
 	t->is_journal = !t->is_json && !t->is_live && show_fd_is_journal(fd);
-	t->style.is_utf8 = is_utf8_locale();
-	t->style.has_color = t->is_live && wants_color();
+	t->style = style;
+	if (!t->is_live) t->style.width = 0; /* a log: lines are whole */
 	t->out = BUF_INIT(OUT_MAX);
 	t->sink.event = on_event;
 	t->sink.close = on_close;

@@ -51,6 +51,6 @@ void term_live_tick(struct term *term, const struct run_view *view);
 /** Adds the kept output of a step, oldest line first, each cut to the width, then forgets it. */
 void term_add_tail(struct term *term, size_t step);
 
-/** The live part alone, for a screen of rows lines: pure. Returns the lines added. */
-size_t term_live_lines(const struct run_view *view, const struct show_style *style, size_t rows, int64_t now_ms,
-		       unsigned frame, struct buf *out);
+/** The live part alone, at most style->rows lines: pure. Returns the lines added. */
+size_t term_live_lines(const struct run_view *view, const struct show_style *style, int64_t now_ms, unsigned frame,
+		       struct buf *out);

@@ -1,27 +1,17 @@
-#include <sys/ioctl.h>
-#include <termios.h>
-
 #include "base/clock.h"
 #include "base/str.h"
 #include "report/term.h"
 
-/* What is assumed of a terminal that does not say. */
-#define WIDTH_FALLBACK 80
-#define ROWS_FALLBACK 24
-#define WIDTH_MIN 20
-
 /* Asked anew at every drawing: a window that changes its size is followed without a signal handler. */
-static size_t read_size(struct term *t) {
-	struct winsize size = {0};
-	(void)ioctl(t->fd, TIOCGWINSZ, &size); /* zeroes when it cannot tell */
-	size_t width = size.ws_col ? size.ws_col : WIDTH_FALLBACK;
-	t->style.width = width > WIDTH_MIN ? width - 1 : WIDTH_MIN; /* the last column would wrap on some terminals */
-	return size.ws_row ? size.ws_row : ROWS_FALLBACK;
+static void read_size(struct term *t) {
+	struct show_style now = show_style_of(t->fd);
+	t->style.width = now.width ? now.width : SHOW_WIDTH_FALLBACK;
+	t->style.rows = now.rows ? now.rows : SHOW_ROWS_FALLBACK;
 }
 
-size_t term_live_lines(const struct run_view *view, const struct show_style *style, size_t rows, int64_t now_ms,
-		       unsigned frame, struct buf *out) {
-	size_t lines = 0, hidden = 0, room = rows > 3 ? rows - 3 : 1;
+size_t term_live_lines(const struct run_view *view, const struct show_style *style, int64_t now_ms, unsigned frame,
+		       struct buf *out) {
+	size_t lines = 0, hidden = 0, room = style->rows > 3 ? style->rows - 3 : 1;
 	for (size_t i = 0; i < view->count; i++) {
 		if (view->steps[i].status != STEP_RUNNING) continue;
 		if (lines == room) {
@@ -48,10 +38,10 @@ static void erase(struct term *t) {
 }
 
 static void draw(struct term *t, const struct run_view *view) {
-	size_t rows = read_size(t);
+	read_size(t);
 	erase(t);
 	if (view->ended_at_ms) return;
-	t->drawn = term_live_lines(view, &t->style, rows, clock_now_ms(), t->frame, &t->out);
+	t->drawn = term_live_lines(view, &t->style, clock_now_ms(), t->frame, &t->out);
 }
 
 static void add_block(struct term *t, const char *lead, const char *text) {
@@ -123,7 +113,7 @@ static void add_permanent(struct term *t, const struct event *event, const struc
 /* The live part is erased before and drawn again after whatever stays; without any, the next tick draws. */
 void term_live_event(struct term *t, const struct event *event, const struct run_view *view) {
 	size_t before = t->out.len, was_drawn = t->drawn;
-	(void)read_size(t);
+	read_size(t);
 	erase(t);
 	size_t erased = t->out.len;
 	add_permanent(t, event, view);
