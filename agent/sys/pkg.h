@@ -17,6 +17,9 @@ struct machine;
 /** Longest wait for a package database lock: unattended-upgrades hold it for minutes after first boot. */
 #define PKG_LOCK_WAIT_MS (10LL * 60 * 1000)
 
+/** An index older than a day is fetched anew before anything is installed. */
+#define PKG_INDEX_AGE_MAX_S (24LL * 60 * 60)
+
 struct pkg_installed {
 	const char *name, *version; /* as asked for / as installed; version NULL: not installed */
 	bool is_provided;	    /* by another package (a virtual name) */
@@ -38,11 +41,19 @@ struct pkg_manager {
 	/** Names with an update pending; "" names none. Works on the index as it lies on disk. */
 	int (*upgradable)(const struct machine *m, bool security_only, const char *releasever, struct strs *ret_names,
 			  struct err *err);
+	/** False: the index is absent or older than PKG_INDEX_AGE_MAX_S, and what upgradable says may be too little. */
+	bool (*is_index_fresh)(const struct machine *m);
 	/** Locks, index refresh when stale or a name is unknown, one transaction, progress by machine_note. */
 	int (*change)(const struct machine *m, const struct pkg_change *change, struct err *err);
 };
 
 extern const struct pkg_manager pkg_apt, pkg_dnf;
+
+/** True for kernel and NVIDIA packages, which upgrades_all leaves alone. */
+bool pkg_is_kept(const char *name);
+
+/** "a, b, c and 9 more", in the arena: for texts. */
+const char *pkg_names_text(const struct strs *names, size_t max, struct arena *arena);
 
 /** The manager of that name ("apt", "dnf"), or NULL. */
 const struct pkg_manager *pkg_manager(const char *name);
