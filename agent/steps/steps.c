@@ -3,6 +3,7 @@
 #include "recipe/step.h"
 
 const struct step_type *const steps_all[] = {
+	&step_packages,
 	&step_python,
 	&step_file,
 	&step_run,

@@ -8,3 +8,4 @@ struct step_type;
 extern const struct step_type *const steps_all[];
 
 extern const struct step_type step_python, step_file, step_run, step_check;
+extern const struct step_type step_packages;
