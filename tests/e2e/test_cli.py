@@ -1,0 +1,119 @@
+"""Commands, help and exit codes: PRODUCT.md, "Commands"."""
+
+import signal
+
+import pytest
+
+from harness import tree_hash, wait_until
+
+VERBS = ["apply", "plan", "validate", "status", "wait", "facts", "schema", "explain", "version"]
+
+
+def test_help_lists_the_commands(agent):
+    text = agent.run("--help").out
+    for verb in VERBS:
+        assert f"\n  {verb} " in text or f"\n  {verb}\n" in text, verb
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(agent, verb):
+    before = tree_hash(agent.tree)
+    run = agent.run(verb, "--help")
+    assert run.out.startswith(f"Usage: dsagent {verb}") and "Example:\n" in run.out and run.err == ""
+    assert tree_hash(agent.tree) == before
+
+
+@pytest.mark.parametrize("args, says", [
+    ([], "Usage"),
+    (["aply"], "did you mean apply"),
+    (["frobnicate"], "frobnicate"),
+    (["apply", "--frequenzy"], "--frequenzy"),
+    (["apply", "--no-tag"], "--no-tag"),
+    (["apply", "--jobs", "0", "x"], "jobs"),
+    (["apply", "--var"], "--var"),
+    (["status", "extra"], "extra"),
+    (["explain", "pakages"], "packages"),
+    (["apply", "no-such-recipe"], "no-such-recipe"),
+])
+def test_usage_errors_are_2_and_touch_nothing(agent, args, says):
+    before = tree_hash(agent.tree)
+    run = agent.run(*args, code=None)
+    assert says.replace("did you mean apply", "apply") in run.text, run
+    if args[:2] == ["apply", "--no-tag"]:  # getopt_long takes an unambiguous prefix: then the recipes are what is missing
+        assert run.code in (0, 2), run
+    else:
+        assert run.code == 2, run
+    assert tree_hash(agent.tree) == before or run.code == 0
+
+
+def test_version_is_one_line_and_json(agent):
+    text = agent.run("version").out
+    assert text.count("\n") >= 1 and text.startswith("dsagent ")
+    assert agent.run("version", "--json").json()["version"] in text
+
+
+def test_facts_are_those_of_the_tree(agent):
+    facts = agent.run("facts", "--json").json()
+    assert (facts["os"], facts["os_version"] if "os_version" in facts else facts.get("version")) == ("debian", "12"), facts
+    assert "debian" in agent.run("facts").out
+
+
+def test_schema_is_json_and_knows_the_steps(agent):
+    schema = agent.run("schema").json()
+    assert "2020-12" in schema["$schema"]
+    text = str(schema)
+    for word in ("packages", "python", "run", "file", "check", "needs", "background", "on_error"):
+        assert f"'{word}'" in text, word
+
+
+def test_explain_prints_the_manual(agent):
+    text = agent.run("explain", "file").out
+    assert "content" in text and "mode" in text
+
+
+def test_exit_codes_of_runs(agent):
+    assert agent.apply("steps: [{run: 'true'}]\n").code == 0
+    agent.apply("steps: [{run: 'exit 7'}]\n", code=1)
+    agent.apply("steps: [{run: 'exit 7', optional: true}]\n", code=0)
+    agent.apply("steps: [{runn: 'true'}]\n", code=2)
+
+
+def test_interrupted_by_a_signal_is_128_plus_n(agent):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        mark = agent.work / f"at-{number}"
+        process = agent.start("apply", agent.recipe(f"steps: [{{run: 'touch {mark}; sleep 60'}}]\n"))
+        wait_until(mark.exists, what="the step to start")
+        process.send_signal(number)
+        assert process.wait(20) == 128 + number
+        assert agent.status()["status"] == "interrupted"
+
+
+def test_busy_with_no_wait_is_3(agent):
+    mark = agent.work / "started"
+    agent.start("apply", agent.recipe(f"steps: [{{run: 'touch {mark}; sleep 60'}}]\n"))
+    wait_until(mark.exists, what="the step to start")
+    run = agent.run("apply", "--no-wait", agent.recipe("steps: [{run: 'true'}]\n", "other.yaml"), code=3, timeout=10)
+    assert "another dsagent" in run.text and "pid" in run.text
+
+
+def test_a_second_apply_waits_for_the_first(agent):
+    mark = agent.work / "started"
+    first = agent.start("apply", agent.recipe(f"steps: [{{run: 'touch {mark}; sleep 2'}}]\n"))
+    wait_until(mark.exists, what="the step to start")
+    agent.run("apply", agent.recipe("steps: [{run: 'true'}]\n", "other.yaml"), timeout=30)
+    assert first.poll() == 0
+
+
+def test_state_that_cannot_be_written_is_3(agent):
+    (agent.tree / "var/lib").mkdir(parents=True)
+    (agent.tree / "var/lib/dsagent").write_text("a file is in the way\n")
+    run = agent.apply("steps: [{run: 'true'}]\n", code=3)
+    assert "/var/lib/dsagent" in run.text
+
+
+def test_plan_detailed_exitcode(agent):
+    recipe = agent.recipe("steps: [{file: {path: /etc/x, content: y}}]\n")
+    agent.run("plan", recipe, code=0)
+    agent.run("plan", "--detailed-exitcode", recipe, code=5)
+    agent.run("apply", recipe)
+    agent.run("plan", "--detailed-exitcode", recipe, code=0)
