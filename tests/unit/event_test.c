@@ -1,0 +1,112 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "engine/event.h"
+
+static void test_names(void **state) {
+	(void)state;
+	static const char *const runs[] = {"running", "ready",	   "ready-with-warnings",
+					   "failed",  "rebooting", "interrupted"};
+	static const char *const steps[] = {"pending", "running", "ok", "changed", "failed", "warned", "skipped"};
+	static const char *const events[] = {"run-started",   "step-started", "step-change", "step-line",
+					     "step-progress", "step-waiting", "step-retry",  "step-ended",
+					     "warning",	      "run-ready",    "run-ended"};
+	for (int i = RUN_RUNNING; i <= (int)RUN_INTERRUPTED; i++)
+		assert_string_equal(run_status_name((enum run_status)i), runs[i]);
+	for (int i = STEP_PENDING; i <= (int)STEP_SKIPPED; i++)
+		assert_string_equal(step_status_name((enum step_status)i), steps[i]);
+	for (int i = EVENT_RUN_STARTED; i <= (int)EVENT_RUN_ENDED; i++)
+		assert_string_equal(event_type_name((enum event_type)i), events[i]);
+}
+
+struct row {
+	const char *expected;
+	enum run_status status;
+	size_t done, total;
+	int percent;
+	struct step_view steps[3];
+	size_t size;
+};
+
+static const struct row rows[] = {
+	{"0/3 0%", RUN_RUNNING, 0, 3, 0, {{.name = "A"}, {.name = "B"}, {.name = "C"}}, 256},
+	{"7/12 58% Python 3.11: installing 14 of 61 wheels",
+	 RUN_RUNNING,
+	 7,
+	 12,
+	 58,
+	 {{.name = "A", .status = STEP_OK},
+	  {.name = "Python 3.11", .status = STEP_RUNNING, .text = "installing 14 of 61 wheels"},
+	  {.name = "C"}},
+	 256},
+	{"7/12 58% Python 3.11: waiting 143 s for the dpkg lock (unattended-upgr, pid 1719)",
+	 RUN_RUNNING,
+	 7,
+	 12,
+	 58,
+	 {{.name = "A", .status = STEP_OK},
+	  {.name = "Python 3.11",
+	   .status = STEP_RUNNING,
+	   .text = "installing",
+	   .waiting_for = "the dpkg lock (unattended-upgr, pid 1719)",
+	   .waiting_ms = 143999},
+	  {.name = "C"}},
+	 256},
+	{"1/3 40% B (+1 more)",
+	 RUN_RUNNING,
+	 1,
+	 3,
+	 40,
+	 {{.name = "A", .status = STEP_CHANGED},
+	  {.name = "B", .status = STEP_RUNNING},
+	  {.name = "C", .status = STEP_RUNNING, .text = "copying"}},
+	 256},
+	{"3/3 100% ready",
+	 RUN_READY,
+	 3,
+	 3,
+	 100,
+	 {{.name = "A", .status = STEP_OK}, {.name = "B", .status = STEP_OK}, {.name = "C", .status = STEP_OK}},
+	 256},
+	{"1/3 33% failed",
+	 RUN_FAILED,
+	 1,
+	 3,
+	 33,
+	 {{.name = "A", .status = STEP_OK}, {.name = "B", .status = STEP_FAILED}, {.name = "C"}},
+	 256},
+	/* cut between characters: the three bytes of the euro sign do not fit */
+	{"1/3 33% B: 5 ",
+	 RUN_RUNNING,
+	 1,
+	 3,
+	 33,
+	 {{.name = "A"}, {.name = "B", .status = STEP_RUNNING, .text = "5 € or more"}, {.name = "C"}},
+	 16},
+};
+
+static void test_progress(void **state) {
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct step_view steps[3];
+		memcpy(steps, rows[i].steps, sizeof steps);
+		struct run_view view = {.status = rows[i].status,
+					.steps = steps,
+					.count = 3,
+					.done = rows[i].done,
+					.total = rows[i].total,
+					.percent = rows[i].percent};
+		char text[256];
+		assert_ptr_equal(run_view_progress(&view, text, rows[i].size), text);
+		assert_string_equal(text, rows[i].expected);
+	}
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_progress)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
