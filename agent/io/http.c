@@ -95,7 +95,7 @@ char *http_header(const struct http_response *response, const char *name) {
 	return NULL;
 }
 
-/** The URL as messages may show it: no user, no password, no query (it may be presigned). */
+/** The URL as messages may show it: no user, no password, no query (it may be presigned), no control characters. */
 static void visible_url(const char *url, struct buf *out) {
 	const char *scheme_end = strstr(url, "://"), *host = scheme_end ? scheme_end + 3 : url;
 	size_t authority_len = strcspn(host, "/?#");
@@ -107,6 +107,8 @@ static void visible_url(const char *url, struct buf *out) {
 		host = at + 1;
 	}
 	buf_add(out, host, authority_len + strcspn(host + authority_len, "?#"));
+	for (size_t i = 0; i < out->len; i++)
+		if ((unsigned char)out->data[i] < ' ') out->data[i] = '?';
 }
 
 static int request_failed(const struct transfer *t, struct err *err) {
