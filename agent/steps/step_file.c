@@ -333,7 +333,8 @@ static void restore_label(struct step_ctx *ctx, const char *path) {
 		return;
 	const char *argv[] = {tool, path, NULL};
 	struct machine_command cmd = {.argv = argv, .timeout_ms = RESTORECON_MS, .is_quiet = true};
-	(void)machine_check(&ctx->machine, &cmd, NULL, &ignored); /* a wrong label is no reason to fail the step */
+	if (machine_check(&ctx->machine, &cmd, NULL, &ignored) < 0)
+		err_clear(&ignored); /* a label alone fails no step */
 }
 
 static int file_apply(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err) {

@@ -1,0 +1,49 @@
+#include "base/err.h"
+#include "base/fs.h"
+#include "steps/python.h"
+
+/** A site-packages with more entries is no place that we know how to read. */
+#define ENTRIES_MAX 20000
+
+static void push(struct py_dists *dists, const struct py_dist *dist, struct arena *arena) {
+	if (dists->count == dists->cap) {
+		size_t cap = dists->cap ? dists->cap * 2 : 64;
+		struct py_dist *items = arena_alloc(arena, cap * sizeof *items);
+		if (dists->count) memcpy(items, dists->items, dists->count * sizeof *items);
+		dists->items = items;
+		dists->cap = cap;
+	}
+	dists->items[dists->count++] = *dist;
+}
+
+/* "scikit_learn-1.5.0.dist-info", "PyYAML-6.0.egg-info", "six-1.16-py3.11.egg-info". */
+static void add_entry(struct py_dists *dists, const char *entry, struct arena *arena) {
+	static const char *const suffixes[] = {".dist-info", ".egg-info"};
+	for (size_t i = 0; i < 2; i++) {
+		if (!str_ends(entry, suffixes[i])) continue;
+		size_t len = strlen(entry) - strlen(suffixes[i]);
+		const char *dash = memchr(entry, '-', len);
+		if (!dash || dash == entry) return;
+		char *version = arena_dup(arena, dash + 1, len - (size_t)(dash + 1 - entry));
+		char *tag = strstr(version, "-py");
+		if (i == 1 && tag) *tag = 0;
+		struct py_dist dist = {py_normalise(entry, (size_t)(dash - entry), arena), version};
+		push(dists, &dist, arena);
+	}
+}
+
+int py_dists_read(struct py_dists *dists, const struct fs_root *root, const char *dir, struct arena *arena,
+		  struct err *err) {
+	AUTO_STRS struct strs names = {0};
+	int r = fs_list(root, dir, arena, &names, err);
+	if (r < 0) return r;
+	if (names.count > ENTRIES_MAX) return err_set(err, ERR_LIMIT, "%s has more than %d entries", dir, ENTRIES_MAX);
+	for (size_t i = 0; i < names.count; i++) add_entry(dists, names.items[i], arena);
+	return 0;
+}
+
+const struct py_dist *py_dists_find(const struct py_dists *dists, const char *name) {
+	for (size_t i = 0; i < dists->count; i++)
+		if (str_eq(dists->items[i].name, name)) return &dists->items[i];
+	return NULL;
+}
