@@ -82,9 +82,11 @@ static struct js *json_kind(const struct field *field) {
 			      pattern_of("^([Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF)$"
 					 "|" REFERENCE_PATTERN));
 	case FIELD_INT: return json_int(field);
-	case FIELD_DURATION: return json_number_or("^([0-9]+(ms|s|m|h|d)?)+$|" REFERENCE_PATTERN);
-	case FIELD_SIZE: return json_number_or("^[0-9]+([KMGT](iB|B)?)?$|" REFERENCE_PATTERN);
-	case FIELD_MODE: return json_number_or("^0o?[0-7]{3,4}$|" REFERENCE_PATTERN);
+	case FIELD_DURATION:
+		return json_number_or(
+			"^([0-9]+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$|" REFERENCE_PATTERN);
+	case FIELD_SIZE: return json_number_or("^[0-9]+([KMGTkmgt](iB)?)?B?$|" REFERENCE_PATTERN);
+	case FIELD_MODE: return json_number_or("^0[oO]?[0-7]{1,4}$|" REFERENCE_PATTERN);
 	case FIELD_CHOICE: return json_choice(field);
 	case FIELD_MAP: return json_map();
 	case FIELD_ITEMS: return any_of(json_list(schema_json(field->shape)), schema_json(field->shape));

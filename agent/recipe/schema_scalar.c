@@ -76,7 +76,8 @@ const char *schema_scalar_hint(const struct field *field, const char *text, stru
 		mode_t mode;
 		struct err err;
 		const char *with_zero = arena_printf(arena, "0%s", text);
-		if (parse_mode(with_zero, &mode, &err) == 0) {
+		bool is_whole = strlen(text) == 3 || strlen(text) == 4;
+		if (is_whole && parse_mode(with_zero, &mode, &err) == 0) {
 			return arena_printf(arena, "; did you mean %s?", with_zero);
 		}
 	}
