@@ -82,7 +82,7 @@ static bool find(char *text, size_t fields_min, const char *name, struct strs *n
 }
 
 static int not_found(const char *kind, const char *name, const char *path, const struct strs *names, struct err *err) {
-	const char *nearest = str_nearest(name, names->items, names->count);
+	const char *nearest = *name ? str_nearest(name, names->items, names->count) : NULL;
 	if (nearest)
 		return err_set(err, ERR_NOT_FOUND, "%s '%s' is not in %s; did you mean '%s'?", kind, name, path,
 			       nearest);
