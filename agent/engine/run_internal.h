@@ -26,8 +26,9 @@ struct step_run {
 	struct attempt_error result;
 	int64_t deadline_at_ms; /* of the attempt (monotonic), grace included */
 	int64_t retry_at_ms;
-	unsigned kill_stage; /* 0 none, 1 asked to stop, 2 killed */
-	bool has_changes;    /* some attempt found something to do */
+	unsigned kill_stage;	/* 0 none, 1 asked to stop, 2 killed */
+	char first_change[256]; /* what the probe found first: what a step that ended well did */
+	bool has_changes;	/* some attempt found something to do */
 	bool has_timed_out;
 	int log_fd; /* -1 until there is something to write */
 	int64_t log_bytes;

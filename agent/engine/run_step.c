@@ -72,6 +72,19 @@ static void record(struct run *run, size_t index, enum state_mark mark) {
 	}
 }
 
+/* In the end a step's text says what it did, not what it was doing last. */
+static void note_success(struct run *run, size_t index) {
+	const struct step_run *s = &run->steps[index];
+	struct step_view *v = view_of(run, index);
+	v->status = s->has_changes ? STEP_CHANGED : STEP_OK;
+	v->text[0] = '\0';
+	if (v->changes > 1)
+		(void)snprintf(v->text, sizeof v->text, "%.200s (+%zu more)", s->first_change, v->changes - 1);
+	else if (v->changes == 1)
+		(void)snprintf(v->text, sizeof v->text, "%s", s->first_change);
+	run->changed += s->has_changes;
+}
+
 static void end_step(struct run *run, size_t index) {
 	struct step_run *s = &run->steps[index];
 	struct step_view *v = view_of(run, index);
@@ -79,8 +92,7 @@ static void end_step(struct run *run, size_t index) {
 	v->ended_at_ms = clock_now_ms();
 	v->done = v->total = 0;
 	if (s->result.code == ERR_NONE) {
-		v->status = s->has_changes ? STEP_CHANGED : STEP_OK;
-		run->changed += s->has_changes;
+		note_success(run, index);
 		record(run, index, STATE_OK);
 	} else if (run->signal != 0) {
 		v->status = STEP_PENDING; /* cut short, not failed: the next apply takes it up */
@@ -167,7 +179,10 @@ static void on_change(struct run *run, size_t index, const struct frame *frame) 
 	size_t what_len = strlen(frame->text);
 	const char *diff = what_len + 1 < frame->len ? frame->text + what_len + 1 : NULL;
 	struct step_view *v = view_of(run, index);
-	if (v->changes++ == 0) run_set_text(v->text, sizeof v->text, frame->text);
+	if (v->changes++ == 0) {
+		run_set_text(v->text, sizeof v->text, frame->text);
+		run_set_text(run->steps[index].first_change, sizeof run->steps[index].first_change, frame->text);
+	}
 	char *line AUTO_FREE = mem_printf("> %s", frame->text);
 	step_log(run, index, line);
 	if (diff) step_log(run, index, diff);
