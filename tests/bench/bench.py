@@ -35,7 +35,6 @@ def sample(argv, env, cwd):
         return float(wall), float(user) + float(system), int(rss) / 1024
 
 
-
 def fine_sample(argv, env, cwd, repeat):
     """time(1) has hundredths of a second: short commands are run `repeat` times in a row by a shell and divided."""
     loop = ["sh", "-c", 'n=$1; shift; while [ $n -gt 0 ]; do "$@" >/dev/null || exit 1; n=$((n-1)); done', "loop",
@@ -75,7 +74,8 @@ def write_script(work):
              f"mkdir -p {work}/script"]
     lines += [f'put {work}/script/f{i} "line {i}"' for i in range(FILES)]
     lines += [f"[ \"$(dpkg-query -W -f='${{db:Status-Status}}' {p})\" = installed ]" for p in PACKAGES]
-    lines += [f"[ -x {work}/venv/bin/python ]", f"[ -e {work}/venv/lib/python3*/site-packages/tabulate.py ]"]
+    lines += [f"[ -x {work}/venv/bin/python ]", f"set -- {work}/venv/lib/python3*/site-packages/tabulate-*.dist-info",
+              '[ -d "$1" ]']
     (work / "script.sh").write_text("\n".join(lines) + "\n")
 
 
