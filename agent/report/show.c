@@ -93,7 +93,7 @@ char *show_duration(int64_t ms, char text[SHOW_DURATION_SIZE]) {
 }
 
 char *show_seconds(int64_t ms, char text[SHOW_DURATION_SIZE]) {
-	if (ms >= 60 * 1000) return show_duration(ms, text);
+	if (ms >= 60 * 1000) return show_duration(ms / 1000 * 1000, text);
 	(void)snprintf(text, SHOW_DURATION_SIZE, "%lld s", ms < 0 ? 0LL : (long long)(ms / 1000));
 	return text;
 }
@@ -128,7 +128,7 @@ static void add_counts(const struct run_view *view, struct buf *out) {
 		enum step_status status;
 		const char *word;
 	} parts[] = {{STEP_CHANGED, "changed"},		{STEP_OK, "in place"},	   {STEP_FAILED, "failed"},
-		     {STEP_WARNED, "failed, optional"}, {STEP_SKIPPED, "skipped"}, {STEP_PENDING, "not run"}};
+		     {STEP_WARNED, "optional failed"}, {STEP_SKIPPED, "skipped"}, {STEP_PENDING, "not run"}};
 	for (size_t i = 0; i < view->count; i++) counts[view->steps[i].status]++;
 	const char *sep = "";
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
