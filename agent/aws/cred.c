@@ -163,24 +163,33 @@ static int load(struct cred_chain *chain, struct cred *ret_cred, struct err *err
 		       buf_str(&tried));
 }
 
-static void adopt(struct cred_chain *chain, const struct cred *fresh, int64_t now) {
-	int64_t left = fresh->expires_at - now;
+bool cred_is_due(int64_t expires_at, int64_t not_before, int64_t now) {
+	return expires_at != 0 && expires_at - now <= RENEW_WANTED_S && now >= not_before;
+}
 
+int64_t cred_rest_s(int64_t expires_at, int64_t now, uint64_t random) {
+	int64_t left = expires_at - now;
+
+	if (expires_at == 0 || left > RENEW_WANTED_S) return 0;
+	return left > 0 ? left / 2 : STALE_WAIT_S + (int64_t)(random % STALE_JITTER_S);
+}
+
+bool cred_will_do(int64_t expires_at, bool is_role, int64_t now) {
+	return expires_at - now > (is_role ? 0 : RENEW_NEEDED_S);
+}
+
+static void adopt(struct cred_chain *chain, const struct cred *fresh, int64_t now) {
 	cred_wipe(&chain->cred);
 	chain->cred = *fresh;
 	chain->has_cred = true;
-	chain->not_before = 0;
-	if (fresh->expires_at == 0 || left > RENEW_WANTED_S) return;
-	/* Short-lived from birth: do not ask the source at every call. */
-	chain->not_before = now + (left > 0 ? left / 2 : STALE_WAIT_S + (int64_t)clock_random(STALE_JITTER_S));
+	chain->not_before = now + cred_rest_s(fresh->expires_at, now, clock_random(UINT64_MAX));
 }
 
 /** Held credentials could not be renewed: whether they will do for now. */
 static int go_on(struct cred_chain *chain, int64_t now, struct err *err) {
 	int64_t left = chain->cred.expires_at - now;
-	bool is_role = str_eq(chain->cred.source, "instance role");
 
-	if (left <= (is_role ? 0 : RENEW_NEEDED_S))
+	if (!cred_will_do(chain->cred.expires_at, str_eq(chain->cred.source, "instance role"), now))
 		return err_wrap(err, "AWS credentials (%s) %s and cannot be renewed", chain->cred.source,
 				left <= 0 ? "have expired" : "are about to expire");
 	log_debug("AWS credentials (%s) expire in %lld s and could not be renewed: %s", chain->cred.source,
@@ -193,9 +202,8 @@ static int go_on(struct cred_chain *chain, int64_t now, struct err *err) {
 int cred_get(struct cred_chain *chain, const struct cred **ret_cred, struct err *err) {
 	int64_t now = clock_now_ms() / 1000;
 	struct cred fresh = {0};
-	bool is_due = chain->cred.expires_at != 0 && chain->cred.expires_at - now <= RENEW_WANTED_S;
 
-	if (!chain->has_cred || (is_due && now >= chain->not_before)) {
+	if (!chain->has_cred || cred_is_due(chain->cred.expires_at, chain->not_before, now)) {
 		if (load(chain, &fresh, err) == 0)
 			adopt(chain, &fresh, now);
 		else if (!chain->has_cred || go_on(chain, now, err) != 0)

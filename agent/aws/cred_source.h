@@ -4,7 +4,9 @@
  * when it is not set up here (the text says why; the chain goes on), or another error when it is set up and does not
  * work.
  */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 
@@ -53,3 +55,15 @@ void cred_wipe_str(char **secret);
 
 /** The value of NAME in env; NULL if absent or empty. */
 const char *cred_env(const struct cred_source *source, const char *name);
+
+/** When to renew, pure: true when held credentials should be asked for anew. not_before: see cred_rest_s. */
+bool cred_is_due(int64_t expires_at, int64_t not_before, int64_t now);
+
+/**
+ * Seconds to leave the source alone after it gave credentials that are due from the start: half of what is left, or 10
+ * to 12 minutes when they have expired already (the source has no newer ones). 0 for others.
+ */
+int64_t cred_rest_s(int64_t expires_at, int64_t now, uint64_t random);
+
+/** True when held credentials are still good enough after a renewal failed: a role's to the last second. */
+bool cred_will_do(int64_t expires_at, bool is_role, int64_t now);
