@@ -41,6 +41,7 @@ struct exec_spec {
 	void *arg;
 	size_t stdout_max; /* > 0: keep stdout whole in exec_result.out up to this many bytes, else ERR_LIMIT */
 	bool is_stdin_inherited;
+	const char *label; /* what messages call it instead of its argv; may be NULL */
 };
 
 struct exec_result {

@@ -25,7 +25,9 @@ void exec_name(const struct exec_spec *spec, char *name, size_t size) {
 	struct buf text AUTO_BUF = BUF_INIT(1024 * 1024);
 	size_t n;
 
-	for (size_t i = 0; spec->argv[i] && text.len < size; i++) buf_addf(&text, "%s%s", i ? " " : "", spec->argv[i]);
+	if (spec->label) buf_adds(&text, spec->label);
+	for (size_t i = 0; !spec->label && spec->argv[i] && text.len < size; i++)
+		buf_addf(&text, "%s%s", i ? " " : "", spec->argv[i]);
 	for (size_t i = 0; i < text.len; i++)
 		if ((unsigned char)text.data[i] < 0x20) text.data[i] = ' ';
 	n = text.len;

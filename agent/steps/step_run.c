@@ -110,6 +110,7 @@ static int run_apply(const void *params, struct step_ctx *ctx, const struct chan
 	if (p->script) env[0] = arena_printf(ctx->arena, "DSAGENT_SCRIPT=%s", p->script);
 	struct machine_command cmd = {
 		.argv = p->script ? shell_argv : argv,
+		.label = title(p, ctx->arena),
 		.extra_env = env,
 		.user = ctx->user,
 		.cwd = p->cwd,

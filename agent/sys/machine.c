@@ -82,6 +82,7 @@ static int run_by(exec_fn run, const struct machine *m, const struct machine_com
 	if (cmd->extra_env && cmd->extra_env[0]) merge_env(m, cmd->extra_env, &env);
 	struct exec_spec spec = {
 		.argv = cmd->argv,
+		.label = cmd->label,
 		.env = env.count ? strs_argv(&env) : m->env,
 		.cwd = cmd->cwd,
 		.root = m->root,

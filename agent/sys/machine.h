@@ -32,6 +32,7 @@ struct machine {
 
 struct machine_command {
 	const char *const *argv;
+	const char *label;	      /* what messages call it instead of its argv; may be NULL */
 	const char *const *extra_env; /* "K=V", put before the machine's; may be NULL */
 	const struct exec_user *user; /* NULL: as we are */
 	const char *cwd, *stdin_data; /* may be NULL */
