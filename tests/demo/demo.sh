@@ -40,6 +40,5 @@ sleep 1
 curl -fsS "$url/_world/tags?format=text"
 say '$ dsagent apply quickstart        # again'
 run apply quickstart --var folder="$scratch/quickstart"
-say 'The Python it made:'
-"$scratch/quickstart/bin/python" -c 'import sys, numpy; print("python", sys.version.split()[0], "with numpy", numpy.__version__)' 2>/dev/null ||
-	find "$scratch/quickstart" -maxdepth 2 | head -20
+say '$ python hello.py              # in the Python it made'
+"$scratch/quickstart/venv/bin/python" "$scratch/quickstart/hello.py"
