@@ -18,9 +18,21 @@ static struct js *requires(const char *key) {
 	return js;
 }
 
+/* A field that is a name: what the field table cannot say. */
+static struct js *json_name(const char *pattern, const char *help) {
+	struct js *js = js_object(), *types = js_array();
+	js_push_str(types, "string");
+	js_push_str(types, "number");
+	js_set(js, "type", types);
+	js_set_str(js, "pattern", pattern);
+	js_set_str(js, "description", help);
+	return js;
+}
+
 static struct js *json_step(const struct step_type *const *types) {
 	struct js *js = object_of("type", "object"), *properties = js_object(), *one_of = js_array();
 	schema_json_fields(&step_common_shape, properties);
+	js_set(properties, "id", json_name("^[a-z0-9][a-z0-9_-]{0,63}$", schema_field(&step_common_shape, "id")->help));
 	for (; *types; types++) {
 		struct js *value = schema_json(&(*types)->shape);
 		js_set_str(value, "description", (*types)->summary);
@@ -59,6 +71,8 @@ struct js *recipe_schema_json(const struct step_type *const *types) {
 	js_set_str(js, "title", "dsagent recipe");
 	js_set_str(js, "type", "object");
 	schema_json_fields(&recipe_top_shape, properties);
+	js_set(properties, "recipe",
+	       json_name("^[A-Za-z0-9._-]{1,64}$", schema_field(&recipe_top_shape, "recipe")->help));
 	js_set(properties, "vars", json_vars());
 	js_set(properties, "steps", json_steps());
 	js_set(js, "properties", properties);

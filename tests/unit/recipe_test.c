@@ -14,7 +14,10 @@
 #include "fmt/diag.h"
 #include "fmt/digest.h"
 #include "fmt/js.h"
+#include "recipe/facts.h"
+#include "recipe/plan.h"
 #include "recipe/recipe.h"
+#include "steps/steps.h"
 
 #define TEXT_MAX (256 * 1024)
 #define JUNK_SIZE (10 * 1024 * 1024)
@@ -247,6 +250,35 @@ static void test_builtins_are_good(void **state) {
 	assert_null(recipe_builtin_set("quickstart", NULL));
 }
 
+/* Loads and plans with the real step types; "" or what was said. */
+static const char *plan_of(struct world *w, const char *name) {
+	struct facts facts = {.has_instance = false};
+	struct plan_options options = {.facts = &facts};
+	(void)snprintf(facts.home, sizeof facts.home, "/home/ada");
+	w->source.types = steps_all;
+	diags_clear(&w->diags);
+	w->diags.arena = &w->arena;
+	buf_reset(&w->text);
+	w->names.count = 0;
+	strs_add(&w->names, name);
+	const struct recipe *recipe = recipe_load(&w->source, &w->names, &w->arena, &w->diags);
+	const struct plan *plan = recipe ? plan_build(recipe, &options, &w->arena, &w->diags) : NULL;
+	if (!plan) buf_addf(&w->text, "%s has no plan\n", name);
+	diags_print(&w->diags, &w->text);
+	return said(w);
+}
+
+static void test_builtins_and_examples_plan(void **state) {
+	struct world *w = *state;
+	AUTO_STRS struct strs recipes = {0};
+	recipe_builtin_names(&recipes, NULL);
+	for (size_t i = 0; i < recipes.count; i++) assert_string_equal(plan_of(w, recipes.items[i]), "");
+	for (const struct step_type *const *t = steps_all; *t; t++) {
+		const char *text = arena_printf(&w->arena, "steps:\n%s", (*t)->example);
+		assert_string_equal(plan_of(w, put(w, (*t)->name, text)), "");
+	}
+}
+
 static void test_explain(void **state) {
 	struct world *w = *state;
 	AUTO_BUF struct buf markdown = BUF_INIT(TEXT_MAX);
@@ -283,6 +315,7 @@ int main(void) {
 		CASE(test_junk),
 		CASE(test_too_many_steps),
 		cmocka_unit_test(test_builtins_are_good),
+		CASE(test_builtins_and_examples_plan),
 		CASE(test_explain),
 		cmocka_unit_test(test_schema),
 	};
