@@ -99,6 +99,7 @@ void show_running(const struct step_view *step, const struct show_style *style, 
 	if (style->width) { /* the time is kept whole, the words are cut */
 		size_t used = 2 + show_columns(buf_str(&right));
 		buf_cut(&left, show_fit(buf_str(&left), style->width > used ? style->width - used : 0));
+		while (left.len && left.data[left.len - 1] == ' ') buf_cut(&left, left.len - 1);
 	}
 	buf_adds(&left, buf_str(&right));
 	add_line(spinner(style, frame), step->waiting_for[0] ? COLOR_YELLOW : COLOR_CYAN, buf_str(&left), style, out);

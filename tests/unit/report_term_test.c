@@ -211,7 +211,7 @@ static const struct line_row line_rows[] = {
 	  .done = 40000000,
 	  .total = 80000000,
 	  .attempt = 2},
-	 "- Data  [########........]  50%  copying (attempt 2)  40.0 MB o  40 s, 40 s left"},
+	 "- Data  [########........]  50%  copying (attempt 2)  40.0 MB  40 s, 40 s left"},
 	{50,
 	 true,
 	 {.name = "Python",
