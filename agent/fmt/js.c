@@ -71,11 +71,17 @@ static int parse_error(const json_error_t *error, struct err *err) {
 		       error->text);
 }
 
+static bool is_blank(const char *data, size_t len) {
+	while (len > 0 && memchr(" \t\r\n", data[len - 1], 4)) len--;
+	return len == 0;
+}
+
 int js_parse(const char *data, size_t len, struct js **ret_js, struct err *err) {
 	if (len > JS_BYTES_MAX)
 		return err_set(err, ERR_LIMIT, "JSON of %zu bytes: at most %d are read", len, JS_BYTES_MAX);
+	if (is_blank(data, len)) return err_set(err, ERR_INVALID, "the JSON document is empty");
 	json_error_t error;
-	json_t *json = json_loadb(data ? data : "", len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	json_t *json = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!json) return parse_error(&error, err);
 	if (is_too_deep(json, 0)) {
 		json_decref(json);

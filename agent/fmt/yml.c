@@ -202,7 +202,9 @@ static const struct yml_node *value(struct parse *p, const yaml_event_t *event, 
 	if (event->type == YAML_SEQUENCE_START_EVENT) return sequence(p, event, depth + 1);
 	if (event->type == YAML_MAPPING_START_EVENT) return map(p, event, depth + 1);
 	add_at_mark(p, event->start_mark, "anchors and aliases are refused: write the value out");
-	return node_new(p, YML_SCALAR, event->start_mark);
+	struct yml_node *stand_in = node_new(p, YML_SCALAR, event->start_mark);
+	stand_in->is_quoted = true; /* so that it is not taken for nothing */
+	return stand_in;
 }
 
 /* The root of the one document; an empty map if there is none. */

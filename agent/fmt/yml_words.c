@@ -1,5 +1,7 @@
 #include "fmt/yml_words.h"
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/str.h"
 
@@ -51,6 +53,9 @@ const char *yml_problem(const char *problem, const char *context, unsigned conte
 		if (at == '\t') return "a tab cannot indent YAML: use spaces";
 		return arena_printf(arena, "text cannot begin with '%c': put it in quotes", at);
 	}
+	bool is_node_missing = str_starts(problem, "did not find expected key") ||
+			       str_eq(problem, "did not find expected node content");
+	if (is_node_missing && at == ':') return "a key is missing before ':'";
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		if (!str_starts(problem, table[i].problem)) continue;
 		if (table[i].context && !str_eq(table[i].context, context)) continue;
