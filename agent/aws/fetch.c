@@ -37,7 +37,7 @@ static const char *resolve(const char *url, const char *location, struct arena *
 	size_t path_len = strcspn(url + origin_len, "?#");
 
 	location = arena_dup(arena, location, strcspn(location, "#"));
-	if (strncasecmp(location, "http://", 7) == 0 || strncasecmp(location, "https://", 8) == 0) return location;
+	if (location[strcspn(location, ":/?")] == ':') return location; /* it has a scheme of its own */
 	if (str_starts(location, "//")) return arena_printf(arena, "%.*s%s", (int)(authority - 2 - url), url, location);
 	if (*location != '/') {
 		while (path_len > 0 && url[origin_len + path_len - 1] != '/') path_len--;
@@ -45,6 +45,16 @@ static const char *resolve(const char *url, const char *location, struct arena *
 				    location);
 	}
 	return arena_printf(arena, "%.*s%s", (int)origin_len, url, location);
+}
+
+int fetch_follow(const char *url, const char *location, struct arena *arena, const char **ret_url, struct err *err) {
+	const char *next = resolve(url, location, arena);
+
+	if (strncasecmp(next, "https://", 8) != 0 &&
+	    (strncasecmp(url, "https://", 8) == 0 || strncasecmp(next, "http://", 7) != 0))
+		return err_set(err, ERR_DENIED, "redirected to %s, which is not https", visible(next, arena));
+	*ret_url = next;
+	return 0;
 }
 
 static bool is_redirect(int status) {
@@ -66,7 +76,6 @@ static int get_once(struct fetch *fetch, const char *url, struct arena *arena, s
 	for (unsigned hops = 0;; hops++) {
 		AUTO_HTTP_RESPONSE struct http_response answer = {0};
 		AUTO_FREE char *location = NULL;
-		const char *next;
 		const struct http_request req = {
 			.method = "GET",
 			.url = url,
@@ -86,10 +95,7 @@ static int get_once(struct fetch *fetch, const char *url, struct arena *arena, s
 		location = is_redirect(answer.status) ? http_header(&answer, "Location") : NULL;
 		if (!location) return explain_status(answer.status, err);
 		if (hops == REDIRECTS_MAX) return err_set(err, ERR_LIMIT, "more than %d redirects", REDIRECTS_MAX);
-		next = resolve(url, location, arena);
-		if (strncasecmp(url, "https://", 8) == 0 && strncasecmp(next, "https://", 8) != 0)
-			return err_set(err, ERR_DENIED, "redirected to %s, which is not https", visible(next, arena));
-		url = next;
+		if (fetch_follow(url, location, arena, &url, err) != 0) return -(int)err->code;
 	}
 }
 
@@ -187,11 +193,11 @@ int fetch_get(struct fetch *fetch, const char *url, const char *sha256_hex, stru
 	AUTO_ARENA struct arena arena = {0};
 	int rc;
 
+	buf_reset(body);
 	if (sha256_hex && (strlen(sha256_hex) != SHA256_HEX_SIZE - 1 ||
 			   strspn(sha256_hex, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1))
 		return err_set(err, ERR_INVALID, "%s: '%.80s' is not a SHA-256: 64 hexadecimal digits are needed",
 			       visible(url, &arena), sha256_hex);
-	buf_reset(body);
 	rc = get(fetch, url, sha256_hex != NULL, body, err);
 	if (rc == 0 && sha256_hex) rc = check_hash(body, sha256_hex, err);
 	if (rc == 0) return 0;

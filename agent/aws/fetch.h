@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 
+struct arena;
 struct aws;
 struct err;
 struct http;
@@ -25,3 +26,10 @@ bool fetch_is_url(const char *url);
  */
 CHECK_RESULT int fetch_get(struct fetch *fetch, const char *url, const char *sha256_hex, struct buf *body,
 			   struct err *err);
+
+/**
+ * Where the Location of url's answer leads, in the arena. ERR_DENIED when that is not https (from http: neither http
+ * nor https).
+ */
+CHECK_RESULT int fetch_follow(const char *url, const char *location, struct arena *arena, const char **ret_url,
+			      struct err *err);

@@ -30,7 +30,8 @@ struct transfer {
 	CURL *easy;
 	struct http_response response;
 	size_t received; /* bytes that went to on_body */
-	bool is_cut;	 /* an error's body was longer than body_max: what came is kept, the rest is not awaited */
+	bool is_cut; /* an error's body was longer than HTTP_ERROR_BODY_MAX: what came is kept, the rest is not awaited
+		      */
 	struct err *err; /* filled by a callback that stops the transfer */
 };
 
@@ -138,8 +139,9 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg) {
 
 /** An error's body past the cap: its beginning is enough to say what went wrong. */
 static size_t cut_error_body(struct transfer *t, const char *data, size_t len) {
-	size_t room = t->req->body_max - t->response.body.len;
+	size_t room = HTTP_ERROR_BODY_MAX - t->response.body.len;
 
+	t->response.body.max = HTTP_ERROR_BODY_MAX;
 	if (len <= room) {
 		buf_add(&t->response.body, data, len);
 		return len;

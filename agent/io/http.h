@@ -26,6 +26,9 @@ void http_disconnect(struct http *http);
 /** Receives the body in pieces; non-zero stops the transfer with ERR_CANCELLED unless it filled err itself. */
 typedef int (*http_body_fn)(const void *data, size_t len, void *arg, struct err *err);
 
+/** The body of an answer that is not 2xx is cut here, whatever body_max: what went wrong is said at its beginning. */
+#define HTTP_ERROR_BODY_MAX (64 * 1024)
+
 struct http_request {
 	const char *method; /* "GET", "PUT", "POST", "HEAD" */
 	const char *url;
@@ -33,7 +36,7 @@ struct http_request {
 	const void *body;
 	size_t body_len;
 	int64_t connect_timeout_ms, total_timeout_ms; /* both > 0 */
-	size_t body_max;			      /* most bytes of a 2xx body; another one is cut there */
+	size_t body_max;			      /* most bytes of a 2xx body */
 	bool bypasses_proxy;			      /* link-local services: a proxy must never see them */
 	const char *ca_file;			      /* NULL: found at run time */
 	http_body_fn on_body; /* NULL: the body goes to http_response.body. Called for 2xx answers only. */

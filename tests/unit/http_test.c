@@ -66,7 +66,18 @@ static const struct {
 	{"head", "HEAD", "/h", NULL, 0, {{"HEAD ", 200, NULL, "twelve bytes"}}, NULL, 0, 200, "", "", false},
 	{"delete", "DELETE", "/d", NULL, 9, {{"DELETE /d ", 200, NULL, "x"}}, NULL, 0, 200, "x", "", false},
 	{"an error is an answer", "GET", "/", NULL, 10, {{"GET ", 503, NULL, "busy"}}, NULL, 0, 503, "busy", "", false},
-	{"an error's body is cut", "GET", "/", NULL, 4, {{"GET ", 503, NULL, TEN}}, NULL, 0, 503, "0123", "", false},
+	{"an error's body has its own cap",
+	 "GET",
+	 "/",
+	 NULL,
+	 4,
+	 {{"GET ", 503, NULL, TEN}},
+	 NULL,
+	 0,
+	 503,
+	 TEN,
+	 "",
+	 false},
 	{"redirects are not followed",
 	 "GET",
 	 "/",
@@ -187,15 +198,20 @@ static void requests(void **state) {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) one(i);
 }
 
-static int get(struct http *http, const char *url, struct http_response *answer, struct err *err) {
+static int get_within(struct http *http, const char *url, int64_t timeout_ms, struct http_response *answer,
+		      struct err *err) {
 	return http_do(http,
 		       &(struct http_request){.method = "GET",
 					      .url = url,
 					      .connect_timeout_ms = 5000,
-					      .total_timeout_ms = 300,
+					      .total_timeout_ms = timeout_ms,
 					      .body_max = 100,
 					      .bypasses_proxy = true},
 		       answer, err);
+}
+
+static int get(struct http *http, const char *url, struct http_response *answer, struct err *err) {
+	return get_within(http, url, 20000, answer, err);
 }
 
 /* Refused before anything is sent; the user, the password and the query are never shown. */
@@ -205,8 +221,7 @@ static const struct {
 	{"ftp://h/x", "GET ftp://h/x: not an http:// or https:// URL"},
 	{"file:///etc/passwd", "GET file:///etc/passwd: not an http:// or https:// URL"},
 	{"http://u:pw@h/a b?q", "GET http://h/a b: malformed URL: it holds a space or control character; write %20"},
-	{"http://h/a\r\nX: y",
-	 "GET http://h/a??X: y: malformed URL: it holds a space or control character; write %0D"},
+	{"http://h/a\r\nX: y", "GET http://h/a??X: y: malformed URL: it holds a space or control character; write %0D"},
 };
 
 static void refuses_urls(void **state) {
@@ -233,7 +248,7 @@ static void times_out(void **state) {
 	(void)state;
 	lo_start(&lo, script);
 	assert_int_equal(http_open(&http, &err), 0);
-	assert_int_equal(get(http, lo.url, &answer, &err), -ERR_TIMEOUT);
+	assert_int_equal(get_within(http, lo.url, 200, &answer, &err), -ERR_TIMEOUT);
 	assert_true(err.is_retryable);
 	lo_stop(&lo);
 	lo_clear(&lo);
@@ -305,6 +320,25 @@ static void ignores_the_proxy(void **state) {
 	lo_clear(&proxy);
 }
 
+static void cuts_a_long_error(void **state) {
+	static char page[HTTP_ERROR_BODY_MAX + 2];
+	const struct lo_row script[] = {{"GET /", 500, NULL, page}, {0}};
+	AUTO_HTTP struct http *http = NULL;
+	AUTO_HTTP_RESPONSE struct http_response answer = {0};
+	struct err err = {0};
+	struct lo lo;
+
+	(void)state;
+	memset(page, 'x', sizeof page - 1);
+	lo_start(&lo, script);
+	assert_int_equal(http_open(&http, &err), 0);
+	assert_int_equal(get(http, lo.url, &answer, &err), 0);
+	lo_stop(&lo);
+	lo_clear(&lo);
+	assert_int_equal(answer.status, 500);
+	assert_int_equal(answer.body.len, HTTP_ERROR_BODY_MAX);
+}
+
 static int take(const void *data, size_t len, void *arg, struct err *err) {
 	buf_add(arg, data, len);
 	if (strstr(buf_str(arg), "bad")) return err_set(err, ERR_IO, "no room");
@@ -363,9 +397,13 @@ static void names_the_ca_file(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(requests),	     cmocka_unit_test(refuses_urls),
-		cmocka_unit_test(times_out),	     cmocka_unit_test(keeps_the_connection),
-		cmocka_unit_test(ignores_the_proxy), cmocka_unit_test(streams_the_body),
+		cmocka_unit_test(requests),
+		cmocka_unit_test(refuses_urls),
+		cmocka_unit_test(times_out),
+		cmocka_unit_test(cuts_a_long_error),
+		cmocka_unit_test(keeps_the_connection),
+		cmocka_unit_test(ignores_the_proxy),
+		cmocka_unit_test(streams_the_body),
 		cmocka_unit_test(names_the_ca_file),
 	};
 
