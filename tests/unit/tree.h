@@ -50,6 +50,6 @@ static inline void tree_close(struct tree *t) {
 static inline char *tree_read(const struct tree *t, const char *path) {
 	struct buf b = BUF_INIT(1024 * 1024);
 	struct err ignored;
-	(void)fs_read(&t->root, path, &b, &ignored);
+	if (fs_read(&t->root, path, &b, &ignored)) buf_reset(&b);
 	return buf_take(&b);
 }
