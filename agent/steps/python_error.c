@@ -64,7 +64,9 @@ static int explain_memory(const struct match *m, struct err *err) {
 static int explain_network(const struct match *m, struct err *err) {
 	static const char *const certificate[] = {"CERTIFICATE_VERIFY_FAILED", "invalid peer certificate",
 						  "certificate verify failed", NULL};
-	static const char *const signs[] = {"Failed to establish a new connection",
+	static const char *const signs[] = {"dns error",
+					    "error sending request for url",
+					    "Failed to establish a new connection",
 					    "NewConnectionError",
 					    "Temporary failure in name resolution",
 					    "Name or service not known",
@@ -72,8 +74,6 @@ static int explain_network(const struct match *m, struct err *err) {
 					    "ReadTimeoutError",
 					    "ProxyError",
 					    "Connection reset",
-					    "error sending request for url",
-					    "dns error",
 					    "Could not connect",
 					    "operation timed out",
 					    "Connection refused",
@@ -91,19 +91,33 @@ static int explain_network(const struct match *m, struct err *err) {
 				line_with(m->f->output, certificate[i], m->arena));
 	for (int i = 0; signs[i]; i++) {
 		if (!strstr(m->text, signs[i])) continue;
-		int r = err_set(err, ERR_NET, "the package index cannot be reached: %s",
-				line_with(m->f->output, signs[i], m->arena));
+		const char *at = strstr(m->text, signs[i]);
+		size_t len = strcspn(at, "'`");
+		const char *line = arena_dup(m->arena, at, len < 200 ? len : 200);
+		int r = err_set(err, ERR_NET, "the package index or its files cannot be reached: %s", line);
 		err->is_retryable = true;
 		return r;
 	}
 	return 0;
 }
 
+/* "Because NAME was not found in the package registry", "Because there is no version of NAME and you require NAME". */
+static const char *uv_missing(const struct match *m) {
+	static const char unknown[] = " was not found in the package registry";
+	const char *end = strstr(m->text, unknown), *start = end;
+	if (end) {
+		while (start > m->text && start[-1] != ' ') start--;
+		return arena_dup(m->arena, start, (size_t)(end - start));
+	}
+	const char *what = between(m->text, "Because there is no version of ", " ,", m->arena);
+	if (!what || !strstr(m->text, arena_printf(m->arena, "and you require %s", what))) return NULL;
+	return what;
+}
+
 /* pip lists what there is in ascending order: "(from versions: 1.0, 1.1)". */
 static int explain_missing(const struct match *m, struct err *err) {
 	const char *what = between(m->text, "No matching distribution found for ", " ", m->arena);
 	const char *versions = between(m->text, "(from versions: ", ")", m->arena);
-	const char *name;
 	const char *start = strstr(m->text, "(from versions: ");
 	if (what && start && !versions) { /* a long list */
 		size_t len = strcspn(start, ")");
@@ -114,14 +128,13 @@ static int explain_missing(const struct match *m, struct err *err) {
 		return err_set(err, ERR_NOT_FOUND, "no matching distribution for %s: the newest for Python %s is %s",
 			       what, m->f->python, comma ? comma + 2 : versions);
 	}
-	name = what ? what : between(m->text, "Because ", " was not found in the package registry", m->arena);
-	if (what || (name && strstr(m->text, "was not found in the package registry"))) {
-		name = arena_dup(m->arena, name, strcspn(name, " "));
-		return err_set(err, ERR_NOT_FOUND,
-			       "the package index has no '%s' for Python %s on this machine: check the spelling", name,
-			       m->f->python);
-	}
-	return 0;
+	if (!what) what = uv_missing(m);
+	if (!what) return 0;
+	if (strstr(m->text, "there is no version of "))
+		return err_set(err, ERR_NOT_FOUND, "no matching distribution for %s for Python %s", what, m->f->python);
+	return err_set(err, ERR_NOT_FOUND,
+		       "the package index has no '%s' for Python %s on this machine: check the spelling", what,
+		       m->f->python);
 }
 
 static int explain_conflict(const struct match *m, struct err *err) {
@@ -141,20 +154,28 @@ static int explain_conflict(const struct match *m, struct err *err) {
 		       cause);
 }
 
-static int explain_build(const struct match *m, struct err *err) {
+/* The package that did not build, or NULL. */
+static const char *unbuilt(const struct match *m) {
 	const char *name = between(m->text, "Failed building wheel for ", " ", m->arena);
 	if (!name) name = between(m->text, "Failed to build `", "`", m->arena);
-	if (!name) name = between(m->text, "Failed to build ", " ", m->arena);
-	if (!name) return 0;
-	static const char *const compiler[] = {"gcc' failed",
-					       "unable to execute 'gcc'",
-					       "gcc: not found",
+	if (!name && strstr(m->text, "legacy-install-failure"))
+		name = between(m->text, "Encountered error while trying to install package. ╰─> ", " ", m->arena);
+	if (!name && strstr(m->text, "metadata-generation-failed")) name = m->f->last_package;
+	return name ? name : between(m->text, "Failed to build ", " ", m->arena);
+}
+
+static int explain_build(const struct match *m, struct err *err) {
+	static const char *const compiler[] = {"cc' failed: No such file",
+					       "++' failed: No such file",
+					       "cc: not found",
+					       "g++: not found",
 					       "No such file or directory: 'gcc'",
 					       "No such file or directory: 'cc'",
 					       "Unknown compiler",
-					       "g++",
-					       "Python.h",
+					       "fatal error: Python.h",
 					       NULL};
+	const char *name = unbuilt(m);
+	if (!name) return 0;
 	for (int i = 0; compiler[i]; i++) {
 		if (!strstr(m->text, compiler[i])) continue;
 		return err_set(
@@ -164,7 +185,9 @@ static int explain_build(const struct match *m, struct err *err) {
 			"(%s)",
 			name, line_with(m->f->output, compiler[i], m->arena));
 	}
-	const char *line = line_with(m->f->output, "rror: ", m->arena);
+	static const char *const telling[] = {"fatal error: ", "error: command ", "Error: ", "error: ", NULL};
+	const char *line = "";
+	for (int i = 0; telling[i] && !line[0]; i++) line = line_with(m->f->output, telling[i], m->arena);
 	return err_set(err, ERR_COMMAND, "'%s' has no wheel for this machine and could not be built: %s", name, line);
 }
 

@@ -58,7 +58,8 @@ static void watch_pip(struct watch *w, const char *line) {
 		for (const char *c = list; *c; c++) w->total += *c == ',';
 		w->done = 0;
 		w->package[0] = 0;
-		machine_note(&w->py->ctx->machine, 0, 0, "installing %lld packages", (long long)w->total);
+		machine_note(&w->py->ctx->machine, 0, 0, "installing %lld package%s", (long long)w->total,
+			     w->total == 1 ? "" : "s");
 	}
 }
 
@@ -69,7 +70,8 @@ static void watch_uv(struct watch *w, const char *line) {
 		struct err ignored; /* no number: not known */
 		count = arena_dup(w->py->ctx->arena, count, strcspn(count, " "));
 		if (parse_i64(count, 0, 1000000, &w->total, &ignored) < 0) w->total = 0;
-		machine_note(&w->py->ctx->machine, 0, 0, "resolved %lld packages", (long long)w->total);
+		machine_note(&w->py->ctx->machine, 0, 0, "resolved %lld package%s", (long long)w->total,
+			     w->total == 1 ? "" : "s");
 	} else if (take_package(w, trimmed, "Downloaded ") || take_package(w, trimmed, "Built ")) {
 		if (w->done < w->total) w->done++;
 		note(w, "fetched");
@@ -189,7 +191,7 @@ static int run_installer(struct py *py, const char *list, const char *constraint
 		argv[n++] = "-c";
 		argv[n++] = constraints;
 	}
-	machine_note(&py->ctx->machine, 0, 0, "resolving %zu requirements", py->reqs.count);
+	if (py->reqs.count) machine_note(&py->ctx->machine, 0, 0, "resolving %zu requirements", py->reqs.count);
 	return py_command(py, argv, "install packages", err);
 }
 

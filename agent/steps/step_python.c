@@ -156,8 +156,13 @@ static int py_open(const struct python_params *p, struct step_ctx *ctx, struct p
 	*py = (struct py){.p = p, .ctx = ctx, .venv = py_host_path(ctx, p->venv)};
 	int r = py_venv_read(p, ctx, &py->state, err);
 	if (r < 0) return r;
-	bool is_ready = py->state.state == PY_VENV_READY;
-	return load_requirements(py, is_ready ? py->state.full_version : p->version ? p->version : "3", err);
+	struct py_interpreter python;
+	const char *version = p->version;
+	if (py->state.state == PY_VENV_READY)
+		version = py->state.full_version;
+	else if (!version && py_interpreter_find(p, ctx, &python))
+		version = arena_strdup(ctx->arena, python.version);
+	return load_requirements(py, version ? version : "3.12", err);
 }
 
 /* "numpy" or "numpy>=2 (1.26 is there)" when it has to be installed, NULL when it is in place. */
