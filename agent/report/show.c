@@ -127,8 +127,8 @@ static void add_counts(const struct run_view *view, struct buf *out) {
 	static const struct {
 		enum step_status status;
 		const char *word;
-	} parts[] = {{STEP_CHANGED, "changed"},		{STEP_OK, "in place"},	   {STEP_FAILED, "failed"},
-		     {STEP_WARNED, "optional failed"}, {STEP_SKIPPED, "skipped"}, {STEP_PENDING, "not run"}};
+	} parts[] = {{STEP_CHANGED, "changed"},	       {STEP_OK, "in place"},	  {STEP_FAILED, "failed"},
+		     {STEP_WARNED, "optional failed"}, {STEP_SKIPPED, "skipped"}, {STEP_PENDING, "not done"}};
 	for (size_t i = 0; i < view->count; i++) counts[view->steps[i].status]++;
 	const char *sep = "";
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

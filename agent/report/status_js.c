@@ -122,32 +122,6 @@ static bool is_alive(const struct fs_root *root, const char *run_dir, int64_t pi
 	return flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
-/* Says what became of a run whose process is gone. */
-static void mark_interrupted(struct js *js) {
-	js_set_str(js, "status", run_status_name(RUN_INTERRUPTED));
-	js_set_bool(js, "ready", false);
-	js_set_str(js, "error",
-		   "dsagent ended without a word: killed, or the machine went down; `dsagent apply` goes on");
-}
-
-int report_status_read(const struct fs_root *root, const char *run_dir, struct js **ret_js, struct err *err) {
-	AUTO_FREE char *path = mem_printf("%s/status.json", run_dir);
-	AUTO_BUF struct buf text = BUF_INIT(STATUS_FILE_MAX);
-	AUTO_JS struct js *js = NULL;
-	int rc = fs_read(root, path, &text, err);
-	if (rc == -ERR_NOT_FOUND)
-		return err_set(err, ERR_NOT_FOUND, "nothing has run here since the machine started (no %s)", path);
-	if (!rc) rc = js_parse(buf_str(&text), text.len, &js, err);
-	if (rc) return err_wrap(err, "%s", path);
-	const char *status = js_get_str(js, "status");
-	if (!status) return err_set(err, ERR_STATE, "%s has no status; was it written by something else?", path);
-	bool has_ended = js_get_str(js, "ended_at") || str_eq(status, run_status_name(RUN_REBOOTING));
-	if (!has_ended && !is_alive(root, run_dir, js_get_int(js, "pid", 0))) mark_interrupted(js);
-	*ret_js = js;
-	js = NULL;
-	return 0;
-}
-
 static int64_t get_time_ms(const struct js *js, const char *key) {
 	int64_t at = 0;
 	struct err err = {0};
@@ -211,4 +185,45 @@ void report_status_view(const struct js *js, struct arena *arena, struct run_vie
 	ret_view->count = count < RECIPE_STEPS_MAX ? count : RECIPE_STEPS_MAX;
 	ret_view->steps = arena_alloc(arena, (ret_view->count + 1) * sizeof *ret_view->steps);
 	for (size_t i = 0; i < ret_view->count; i++) read_step(js_at(steps, i), arena, &ret_view->steps[i]);
+}
+
+/* What became of a run whose process is gone: its running steps were cut short. */
+static struct js *interrupted_js(const struct js *js) {
+	AUTO_ARENA struct arena arena = {0};
+	struct run_view view;
+	report_status_view(js, &arena, &view);
+	view.status = RUN_INTERRUPTED;
+	view.has_gone_ready = false;
+	view.ready_at_ms = 0;
+	(void)snprintf(view.error, sizeof view.error,
+		       "dsagent ended without a word: killed, or the machine went down; `dsagent apply` goes on");
+	for (size_t i = 0; i < view.count; i++) {
+		struct step_view *step = &view.steps[i];
+		if (step->status != STEP_RUNNING) continue;
+		step->status = STEP_PENDING;
+		step->waiting_for[0] = '\0';
+		(void)snprintf(step->text, sizeof step->text, "interrupted");
+	}
+	return report_status_js(&view, js_get_int(js, "pid", 0));
+}
+
+int report_status_read(const struct fs_root *root, const char *run_dir, struct js **ret_js, struct err *err) {
+	AUTO_FREE char *path = mem_printf("%s/status.json", run_dir);
+	AUTO_BUF struct buf text = BUF_INIT(STATUS_FILE_MAX);
+	AUTO_JS struct js *js = NULL;
+	int rc = fs_read(root, path, &text, err);
+	if (rc == -ERR_NOT_FOUND)
+		return err_set(err, ERR_NOT_FOUND, "nothing has run here since the machine started (no %s)", path);
+	if (!rc) rc = js_parse(buf_str(&text), text.len, &js, err);
+	if (rc) return err_wrap(err, "%s", path);
+	const char *status = js_get_str(js, "status");
+	if (!status) return err_set(err, ERR_STATE, "%s has no status; was it written by something else?", path);
+	bool has_ended = js_get_str(js, "ended_at") || str_eq(status, run_status_name(RUN_REBOOTING));
+	if (!has_ended && !is_alive(root, run_dir, js_get_int(js, "pid", 0))) {
+		*ret_js = interrupted_js(js);
+		return 0;
+	}
+	*ret_js = js;
+	js = NULL;
+	return 0;
 }
