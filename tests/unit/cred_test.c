@@ -252,7 +252,7 @@ static const struct {
 	 "loopback "
 	 "address, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]"},
 	{"container behind a false name",
-	 {"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1@10.0.0.1/creds"},
+	 {"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:x@10.0.0.1/creds"},
 	 NULL,
 	 NULL,
 	 -ERR_INVALID,
