@@ -48,6 +48,7 @@ static void begin_end(struct sender *s) {
 static void take_for_interrupted(struct sender *s) {
 	(void)snprintf(s->wanted.values[TAG_STATUS], TAG_VALUE_SIZE, "%s", run_status_name(RUN_INTERRUPTED));
 	(void)snprintf(s->wanted.values[TAG_ERROR], TAG_VALUE_SIZE, "dsagent ended without a word: it was killed");
+	(void)clock_iso8601(clock_now_ms(), s->wanted.values[TAG_UPDATED_AT]);
 	begin_end(s);
 }
 

@@ -284,6 +284,7 @@ static void test_sink(void **state) {
 }
 
 int main(void) {
+	(void)setenv("DSAGENT_NOW", "1795183800", 1); /* T0 */
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_final), cmocka_unit_test(test_killed_run),
 					   cmocka_unit_test(test_gives_way), cmocka_unit_test(test_sink)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
