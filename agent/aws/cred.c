@@ -218,3 +218,5 @@ void cred_expire(struct cred_chain *chain) {
 	chain->has_cred = false;
 	chain->not_before = 0;
 }
+
+char *cred_profile_region(const struct cred_chain *chain) { return cred_region_from_files(&chain->source); }

@@ -38,3 +38,6 @@ CHECK_RESULT int cred_get(struct cred_chain *chain, const struct cred **ret_cred
 
 /** Forgets cached credentials: after ExpiredToken. */
 void cred_expire(struct cred_chain *chain);
+
+/** The region that the profile in use sets in the config file, or NULL; the caller frees. No network. */
+char *cred_profile_region(const struct cred_chain *chain);

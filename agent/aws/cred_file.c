@@ -32,6 +32,7 @@ struct profile {
 	bool is_there;
 	char *access_key, *secret_key, *session_token;
 	char *process;
+	char *region;
 	bool has_role, has_sso;
 };
 
@@ -40,6 +41,7 @@ static void profile_clear(struct profile *p) {
 	cred_wipe_str(&p->secret_key);
 	cred_wipe_str(&p->session_token);
 	free(p->process);
+	free(p->region);
 	free(p->path);
 }
 #define AUTO_PROFILE AUTO(profile_clear)
@@ -78,6 +80,7 @@ static void on_setting(const char *section, const char *key, const char *value, 
 	if (str_eq(key, "aws_secret_access_key")) keep(&p->secret_key, value);
 	if (str_eq(key, "aws_session_token")) keep(&p->session_token, value);
 	if (str_eq(key, "credential_process")) keep(&p->process, value);
+	if (str_eq(key, "region")) keep(&p->region, value);
 	if (str_eq(key, "role_arn")) p->has_role = true;
 	if (str_eq(key, "sso_session") || str_eq(key, "sso_start_url")) p->has_sso = true;
 }
@@ -228,9 +231,27 @@ static int choose(const struct cred_source *source, const struct profile *creden
 	return err_set(err, ERR_NOT_FOUND, "profile '%s' has no keys and no credential_process", config->name);
 }
 
+static const char *profile_name(const struct cred_source *source) {
+	const char *asked = cred_env(source, "AWS_PROFILE");
+
+	return asked ? asked : "default";
+}
+
+char *cred_region_from_files(const struct cred_source *source) {
+	AUTO_PROFILE struct profile config = {.name = profile_name(source), .is_config = true};
+	struct err ignored;
+	char *region;
+
+	/* A file that cannot be read is the credentials' complaint, not this one's. */
+	if (read_profile(source, "AWS_CONFIG_FILE", ".aws/config", &config, &ignored) != 0) return NULL;
+	region = config.region;
+	config.region = NULL;
+	return region;
+}
+
 int cred_from_files(const struct cred_source *source, struct cred *ret_cred, struct err *err) {
 	const char *asked = cred_env(source, "AWS_PROFILE");
-	const char *name = asked ? asked : "default";
+	const char *name = profile_name(source);
 	AUTO_PROFILE struct profile credentials = {.name = name};
 	AUTO_PROFILE struct profile config = {.name = name, .is_config = true};
 
