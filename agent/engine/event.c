@@ -1,6 +1,5 @@
 #include "engine/event.h"
 
-
 const char *run_status_name(enum run_status status) {
 	switch (status) {
 	case RUN_RUNNING: return "running";

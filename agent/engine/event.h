@@ -50,6 +50,7 @@ struct run_view {
 	int percent;	    /* 0..100 over all steps, with the running steps' own progress */
 	char error[600];    /* "step 7 'R' failed: …", of the first failure; "" while there is none */
 	size_t warnings;
+	char gpu[257]; /* the gate's verdict; "" while there is none */
 };
 
 enum event_type {

@@ -217,6 +217,13 @@ static void on_waiting(struct run *run, size_t index, const struct frame *frame)
 	run_emit(run, EVENT_STEP_WAITING, index, frame->text, NULL);
 }
 
+static void on_publish(struct run *run, size_t index, const struct frame *frame) {
+	size_t key_len = strlen(frame->text);
+	if (key_len + 1 > frame->len || !str_eq(frame->text, "gpu")) return; /* a key that no report knows */
+	run_set_text(run->view.gpu, sizeof run->view.gpu, frame->text + key_len + 1);
+	run_emit(run, EVENT_STEP_PROGRESS, index, NULL, NULL);
+}
+
 static void on_frame(struct run *run, size_t index, const struct frame *frame) {
 	struct step_run *s = &run->steps[index];
 	switch (frame->type) {
@@ -228,6 +235,7 @@ static void on_frame(struct run *run, size_t index, const struct frame *frame) {
 		run_emit(run, EVENT_STEP_LINE, index, frame->text, NULL);
 		break;
 	case FRAME_PROGRESS: on_progress(run, index, frame); break;
+	case FRAME_PUBLISH: on_publish(run, index, frame); break;
 	case FRAME_WAITING: on_waiting(run, index, frame); break;
 	case FRAME_RESULT:
 		s->has_result = true;

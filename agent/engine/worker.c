@@ -46,6 +46,15 @@ static void on_wait(const char *what, int64_t waited_ms, void *arg) {
 	if (w->fd >= 0) frame_send(w->fd, FRAME_WAITING, waited_ms, 0, what, strlen(what));
 }
 
+static void on_publish(const char *key, const char *value, void *arg) {
+	const struct work *w = arg;
+	if (w->fd < 0) return;
+	struct buf text AUTO_BUF = BUF_INIT(FRAME_TEXT_MAX);
+	buf_add(&text, key, strlen(key) + 1);
+	buf_adds(&text, value);
+	frame_send(w->fd, FRAME_PUBLISH, 0, 0, text.data, text.len);
+}
+
 static bool is_name(const char *entry, const char *name) {
 	size_t n = strlen(name);
 	return strncmp(entry, name, n) == 0 && entry[n] == '=';
@@ -113,6 +122,7 @@ static int work_init(struct work *w, const struct worker_task *task, int fd, str
 					  .on_line = on_line,
 					  .on_note = on_note,
 					  .on_wait = on_wait,
+					  .on_publish = on_publish,
 					  .arg = w,
 					  .arena = arena};
 	return 0;

@@ -80,6 +80,7 @@ struct js *report_status_js(const struct run_view *view, int64_t pid) {
 	js_set_int(js, "percent", view->percent);
 	js_set_str(js, "progress", run_view_progress(view, progress, sizeof progress));
 	js_set_str(js, "error", view->error[0] ? view->error : NULL);
+	js_set_str(js, "gpu", view->gpu[0] ? view->gpu : NULL);
 	js_set_int(js, "warnings", (int64_t)view->warnings);
 	for (size_t i = 0; i < view->count; i++) js_push(steps, step_js(&view->steps[i], i, view->updated_at_ms));
 	js_set(js, "steps", steps);

@@ -19,6 +19,7 @@ enum tag_name {
 	TAG_UPDATED_AT,
 	TAG_READY_AT,
 	TAG_VERSION,
+	TAG_GPU, /* only once there is a verdict */
 	TAG_COUNT,
 };
 

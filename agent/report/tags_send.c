@@ -74,11 +74,17 @@ static void receive(struct sender *s) {
 		take_for_interrupted(s);
 }
 
+static bool is_as_wanted(const struct sender *s, size_t i) {
+	if (i == TAG_GPU && s->wanted.values[i][0] == '\0')
+		return true; /* no verdict in this run: an older one stays */
+	return s->has_sent[i] && str_eq(s->sent.values[i], s->wanted.values[i]);
+}
+
 /* The tags that are not yet as wanted. The time goes along with others, it is never a reason. */
 static size_t gather(const struct sender *s, struct ec2_tag tags[TAG_COUNT]) {
 	size_t count = 0;
 	for (size_t i = 0; i < TAG_COUNT; i++)
-		if (i != TAG_UPDATED_AT && (!s->has_sent[i] || !str_eq(s->sent.values[i], s->wanted.values[i])))
+		if (i != TAG_UPDATED_AT && !is_as_wanted(s, i))
 			tags[count++] = (struct ec2_tag){tag_keys[i], s->wanted.values[i]};
 	if (count) tags[count++] = (struct ec2_tag){tag_keys[TAG_UPDATED_AT], s->wanted.values[TAG_UPDATED_AT]};
 	return count;

@@ -9,8 +9,8 @@
 /* Longest text before it is cut to a tag's 256 characters. */
 #define TEXT_MAX (8 * 1024)
 
-const char *const tag_keys[TAG_COUNT] = {"dsagent:status",     "dsagent:progress", "dsagent:error",  "dsagent:recipe",
-					 "dsagent:updated-at", "dsagent:ready-at", "dsagent:version"};
+const char *const tag_keys[TAG_COUNT] = {"dsagent:status",     "dsagent:progress", "dsagent:error",   "dsagent:recipe",
+					 "dsagent:updated-at", "dsagent:ready-at", "dsagent:version", "dsagent:gpu"};
 
 /* Redacted, on one line, cut to EC2's 256 characters. */
 static void set_value(struct tag_set *set, enum tag_name name, const char *text) {
@@ -40,6 +40,7 @@ void tag_set_fill(const struct run_view *view, struct tag_set *ret_set) {
 	set_time(ret_set, TAG_UPDATED_AT, view->updated_at_ms);
 	set_time(ret_set, TAG_READY_AT, view->ready_at_ms);
 	set_value(ret_set, TAG_VERSION, view->version);
+	set_value(ret_set, TAG_GPU, view->gpu);
 }
 
 bool tag_set_differs(const struct tag_set *a, const struct tag_set *b) {

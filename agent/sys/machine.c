@@ -40,6 +40,10 @@ void machine_wait(const struct machine *m, int64_t waited_ms, const char *fmt, .
 	m->on_wait(text, waited_ms, m->arg);
 }
 
+void machine_publish(const struct machine *m, const char *key, const char *value) {
+	if (m->on_publish) m->on_publish(key, value, m->arg);
+}
+
 /* Both listeners of one command. */
 struct lines {
 	const struct machine *machine;

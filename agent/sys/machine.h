@@ -19,13 +19,17 @@ typedef void (*machine_note_fn)(const char *text, int64_t done, int64_t total, v
  * second. */
 typedef void (*machine_wait_fn)(const char *what, int64_t waited_ms, void *arg);
 
+/** A word for the reports beside the step's own: key "gpu", value "ok 1x T4 …". */
+typedef void (*machine_publish_fn)(const char *key, const char *value, void *arg);
+
 struct machine {
 	const struct fs_root *root;
-	const char *const *env;	 /* complete environment of commands: PATH, HOME, USER, LANG, TMPDIR, proxies */
-	int64_t deadline_at_ms;	 /* clock_mono_ms; no command outlives it */
-	exec_line_fn on_line;	 /* may be NULL */
-	machine_note_fn on_note; /* may be NULL */
-	machine_wait_fn on_wait; /* may be NULL */
+	const char *const *env;	       /* complete environment of commands: PATH, HOME, USER, LANG, TMPDIR, proxies */
+	int64_t deadline_at_ms;	       /* clock_mono_ms; no command outlives it */
+	exec_line_fn on_line;	       /* may be NULL */
+	machine_note_fn on_note;       /* may be NULL */
+	machine_wait_fn on_wait;       /* may be NULL */
+	machine_publish_fn on_publish; /* may be NULL */
 	void *arg;
 	struct arena *arena;
 };
@@ -51,6 +55,9 @@ CHECK_RESULT int machine_check(const struct machine *m, const struct machine_com
 
 void machine_note(const struct machine *m, int64_t done, int64_t total, const char *fmt, ...) FORMAT(4, 5);
 void machine_wait(const struct machine *m, int64_t waited_ms, const char *fmt, ...) FORMAT(3, 4);
+
+/** Publishes a verdict; the one key so far is "gpu". */
+void machine_publish(const struct machine *m, const char *key, const char *value);
 
 /** Milliseconds until the deadline, at least 0. */
 int64_t machine_left_ms(const struct machine *m);
