@@ -19,13 +19,14 @@
 #include "base/parse.h"
 #include "base/str.h"
 #include "fmt/js.h"
-#include "recipe/recipe.h"
 #include "report/report.h"
 #include "report/status_js.h"
 
 #define SCHEMA_VERSION 1
 #define STATUS_FILE_MAX (2 * 1024 * 1024)
 /* /proc/locks: some sixty bytes a lock. */
+/* As many as a recipe may have. */
+#define STEPS_MAX 500
 #define PROC_LOCKS_MAX (4 * 1024 * 1024)
 
 static void set_time(struct js *js, const char *key, int64_t at_ms) {
@@ -183,7 +184,7 @@ void report_status_view(const struct js *js, struct arena *arena, struct run_vie
 	ret_view->warnings = (size_t)js_get_int(js, "warnings", 0);
 	const struct js *steps = js_get(js, "steps");
 	size_t count = js_count(steps);
-	ret_view->count = count < RECIPE_STEPS_MAX ? count : RECIPE_STEPS_MAX;
+	ret_view->count = count < STEPS_MAX ? count : STEPS_MAX;
 	ret_view->steps = arena_alloc(arena, (ret_view->count + 1) * sizeof *ret_view->steps);
 	for (size_t i = 0; i < ret_view->count; i++) read_step(js_at(steps, i), arena, &ret_view->steps[i]);
 }
