@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "fmt/js.h"
+#include "io/http.h"
 #include "recipe/facts.h"
 
 static const char golden[] =
@@ -177,11 +178,39 @@ static void gathers_from_a_tree(void **state) {
 	assert_int_equal(rmdir(dir), 0);
 }
 
+static bool always(void) { return true; }
+
+/* Port 1 of loopback, where nobody listens: a machine whose metadata service does not answer. */
+static void lives_without_metadata(void **state) {
+	static const char *const env[] = {"AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1", NULL};
+	static const struct {
+		bool (*is_cancelled)(void);
+		int rc;
+	} rows[] = {{NULL, 0}, {always, -ERR_CANCELLED}};
+	struct fs_root root AUTO_FS_ROOT = {.fd = -1};
+	struct http *http AUTO_HTTP = NULL;
+	struct err err = {0};
+	assert_int_equal(fs_root_open(NULL, &root, &err), 0);
+	assert_int_equal(http_open(&http, &err), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct imds_conf conf = {.endpoint = "http://127.0.0.1:1", .is_cancelled = rows[i].is_cancelled};
+		struct facts facts = {.user = "untouched"};
+		struct imds *imds;
+		imds_open(&conf, http, &imds);
+		int rc = facts_gather(&root, imds, env, &facts, &err);
+		imds_close(imds);
+		assert_int_equal(rc, rows[i].rc);
+		assert_int_equal(str_eq(facts.user, "untouched"), rc != 0);
+		assert_false(facts.has_instance);
+		assert_int_equal(facts.metadata_error[0] != '\0', rc == 0);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(goes_to_json_and_back), cmocka_unit_test(reads_saved_facts),
 		cmocka_unit_test(tells_each_fact),	 cmocka_unit_test(knows_when_to_ask),
-		cmocka_unit_test(gathers_from_a_tree),
+		cmocka_unit_test(gathers_from_a_tree),	 cmocka_unit_test(lives_without_metadata),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
