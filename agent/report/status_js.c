@@ -24,9 +24,9 @@
 
 #define SCHEMA_VERSION 1
 #define STATUS_FILE_MAX (2 * 1024 * 1024)
-/* /proc/locks: some sixty bytes a lock. */
 /* As many as a recipe may have. */
 #define STEPS_MAX 500
+/* /proc/locks: some sixty bytes a lock. */
 #define PROC_LOCKS_MAX (4 * 1024 * 1024)
 
 static void set_time(struct js *js, const char *key, int64_t at_ms) {
