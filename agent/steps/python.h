@@ -44,9 +44,13 @@ struct py_dists {
 	size_t count, cap;
 };
 
-/** Adds what dist-info and egg-info names in a site-packages directory say is installed. An absent one adds nothing. */
-CHECK_RESULT int py_dists_read(struct py_dists *dists, const struct fs_root *root, const char *dir, struct arena *arena,
-			       struct err *err);
+/**
+ * Adds what dist-info and egg-info names in a site-packages directory say is installed. An absent one adds nothing.
+ * pip and uv write INSTALLER when a package is whole: with ret_half, a dist-info without it is no package, and its path
+ * goes there. NULL: every one counts.
+ */
+CHECK_RESULT int py_dists_read(struct py_dists *dists, const struct fs_root *root, const char *dir,
+			       struct strs *ret_half, struct arena *arena, struct err *err);
 /** The first of that normalised name (sys.path order), or NULL. */
 const struct py_dist *py_dists_find(const struct py_dists *dists, const char *name);
 
@@ -66,6 +70,7 @@ struct py_venv {
 	bool is_ours;		/* we made it, so we may make it anew */
 	const char *site;	/* its site-packages, below root */
 	struct py_dists dists;	/* all that it can import */
+	const char *half;	/* dist-info directories of interrupted installations, one a line */
 };
 
 struct py_interpreter {

@@ -32,13 +32,20 @@ static void add_entry(struct py_dists *dists, const char *entry, struct arena *a
 	}
 }
 
-int py_dists_read(struct py_dists *dists, const struct fs_root *root, const char *dir, struct arena *arena,
-		  struct err *err) {
+int py_dists_read(struct py_dists *dists, const struct fs_root *root, const char *dir, struct strs *ret_half,
+		  struct arena *arena, struct err *err) {
 	AUTO_STRS struct strs names = {0};
 	int r = fs_list(root, dir, arena, &names, err);
 	if (r < 0) return r;
 	if (names.count > ENTRIES_MAX) return err_set(err, ERR_LIMIT, "%s has more than %d entries", dir, ENTRIES_MAX);
-	for (size_t i = 0; i < names.count; i++) add_entry(dists, names.items[i], arena);
+	for (size_t i = 0; i < names.count; i++) {
+		const char *path = arena_printf(arena, "%s/%s", dir, names.items[i]);
+		if (ret_half && str_ends(path, ".dist-info") &&
+		    !fs_exists(root, arena_printf(arena, "%s/INSTALLER", path)))
+			strs_add(ret_half, path);
+		else
+			add_entry(dists, names.items[i], arena);
+	}
 	return 0;
 }
 

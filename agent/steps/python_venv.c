@@ -97,7 +97,7 @@ static int read_system_packages(const struct step_ctx *ctx, struct py_venv *venv
 	};
 	size_t count = str_eq(prefix, "/usr") ? 4 : 2;
 	for (size_t i = 0; i < count; i++) {
-		int r = py_dists_read(&venv->dists, ctx->machine.root, dirs[i], ctx->arena, err);
+		int r = py_dists_read(&venv->dists, ctx->machine.root, dirs[i], NULL, ctx->arena, err);
 		if (r < 0) return r;
 	}
 	return 0;
@@ -106,9 +106,11 @@ static int read_system_packages(const struct step_ctx *ctx, struct py_venv *venv
 static int read_dists(const struct step_ctx *ctx, struct py_venv *venv, struct err *err) {
 	char kept[4096];
 	const struct fs_root *root = ctx->machine.root;
-	int r = py_dists_read(&venv->dists, root, venv->site, ctx->arena, err);
+	AUTO_STRS struct strs half = {0};
+	int r = py_dists_read(&venv->dists, root, venv->site, venv->is_ours ? &half : NULL, ctx->arena, err);
+	venv->half = strs_join(&half, "\n", ctx->arena);
 	fs_read_line(root, arena_printf(ctx->arena, "%s/%s", venv->site, PYTHON_KEEP_PTH), kept, sizeof kept);
-	if (r == 0 && kept[0] == '/') r = py_dists_read(&venv->dists, root, kept, ctx->arena, err);
+	if (r == 0 && kept[0] == '/') r = py_dists_read(&venv->dists, root, kept, NULL, ctx->arena, err);
 	if (r == 0 && venv->has_system_packages) r = read_system_packages(ctx, venv, err);
 	return r;
 }
@@ -155,7 +157,7 @@ static int read_existing(const struct python_params *p, const struct step_ctx *c
 }
 
 int py_venv_read(const struct python_params *p, const struct step_ctx *ctx, struct py_venv *ret_venv, struct err *err) {
-	struct py_venv venv = {.full_version = "", .home = "", .why = "", .proof_hash = ""};
+	struct py_venv venv = {.full_version = "", .home = "", .why = "", .proof_hash = "", .half = ""};
 	const struct fs_root *root = ctx->machine.root;
 	AUTO_STRS struct strs names = {0};
 	int r = 0;

@@ -244,6 +244,30 @@ static int choose_installer(struct py *py, struct err *err) {
 	return 0;
 }
 
+/* What an interrupted installer left half-written: without its dist-info it is written again, whole. */
+static int remove_half(struct py *py, struct err *err) {
+	AUTO_STRS struct strs paths = {0};
+	str_split(py->state.half, "\n", py->ctx->arena, &paths);
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < paths.count; i++)
+		r = fs_remove(py->ctx->machine.root, paths.items[i], true, err);
+	return r;
+}
+
+/*
+ * Packages in, and pip too: people expect it in a venv. Where uv made ours without, uv puts it there; if uv is not to
+ * be had, ensurepip does.
+ */
+static int install_all(struct py *py, struct err *err) {
+	bool lacks_pip = py->state.is_ours && !py_dists_find(&py->state.dists, "pip");
+	const char *ensurepip[] = {arena_printf(py->ctx->arena, "%s/bin/python", py->venv), "-m", "ensurepip",
+				   "--default-pip", NULL};
+	int r = remove_half(py, err);
+	if (r == 0 && lacks_pip && !py->uv) r = py_command(py, ensurepip, "put pip into the venv", err);
+	if (r == 0 && (py->reqs.count || (lacks_pip && py->uv))) r = py_install(py, lacks_pip && py->uv, err);
+	return r;
+}
+
 static int ensure(struct py *py, struct err *err) {
 	int r = 0;
 	if (py->state.state != PY_VENV_READY) {
@@ -255,9 +279,7 @@ static int ensure(struct py *py, struct err *err) {
 		r = err_set(err, ERR_NOT_FOUND, "a requirements file of %s is not there",
 			    strs_join(&py->p->requirements, ", ", py->ctx->arena));
 	if (r == 0) r = choose_installer(py, err);
-	/* People expect pip in a venv; where uv made ours without, uv puts it there. */
-	bool adds_pip = r == 0 && py->uv && py->state.is_ours && !py_dists_find(&py->state.dists, "pip");
-	if (r == 0 && (py->reqs.count || adds_pip)) r = py_install(py, adds_pip, err);
+	if (r == 0) r = install_all(py, err);
 	if (r == 0) r = py_prove(py, err);
 	if (r == 0) r = py_venv_record(py, true, err);
 	return r;

@@ -199,7 +199,7 @@ static void failures_are_explained(void **state) {
 		 "step) or use a larger instance type"},
 		{ERR_COMMAND,
 		 "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
-		 "no-space: the disk of /opt/ds is full (12 KB free): make room or use a larger volume"},
+		 "no-space: the disk of /opt/ds is full (12.0 KB free): make room or use a larger volume"},
 		{ERR_COMMAND,
 		 "ERROR: Could not find a version that satisfies the requirement numpy==99 (from versions: 1.3.0, "
 		 "2.4.6)\nERROR: No matching distribution found for numpy==99\n",
@@ -287,6 +287,7 @@ static void probes_read_what_is_installed(void **state) {
 		{"{venv: /new, version: 3.11, packages: [a, b==1]}",
 		 "make venv /new with Python 3.11\ninstall a, b==1\n"},
 		{"{venv: /new, version: 3.13}", "install Python 3.13\nmake venv /new with Python 3.13\n"},
+		{"{venv: /whole, packages: [numpy, scikit-learn, six]}", "install scikit-learn\n"},
 		{"{venv: /half}", "make venv /half with Python 3.11 (an earlier attempt was interrupted)\n"},
 		{"{venv: /ours, version: 3.11}", "make venv /ours anew with Python 3.11 (it has Python 3.10)\n"},
 	};
@@ -296,6 +297,9 @@ static void probes_read_what_is_installed(void **state) {
 	put_venv(&f, "/ours", "3.10.4", dists);
 	put(&f, "/ours/.dsagent.json", "{\"version\":1,\"made\":true,\"proof\":\"\"}\n");
 	put(&f, "/half/.dsagent-making", "");
+	put_venv(&f, "/whole", "3.11.2", dists);
+	put(&f, "/whole/.dsagent.json", "{\"version\":1,\"made\":true,\"proof\":\"\"}\n");
+	put(&f, "/whole/lib/python3.11/site-packages/numpy-1.26.4.dist-info/INSTALLER", "uv");
 	put(&f, "/other/data", "");
 	put(&f, "/req/base.txt", "-r more.txt\nnumpy\n");
 	put(&f, "/req/more.txt", "pandas<3 # why\n");
