@@ -4,5 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* _FORTIFY_SOURCE makes macros of some; a poisoned macro is a warning. */
+#undef strcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
+#undef strncpy
+#undef strncat
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat gets strtok
 #pragma GCC poison atoi atol atoll atof system popen tmpnam mktemp

@@ -163,20 +163,25 @@ int context_facts(struct context *ctx, const struct facts **ret_facts, struct er
 	return 0;
 }
 
-/* NULL: nobody has said. */
-static int find_region(struct context *ctx, const char **ret_region, const char **ret_domain, struct err *err) {
+static void domain_of(const struct facts *facts, const char *region, const char **ret_domain) {
+	bool is_own = facts && str_eq(region, facts->instance.region) && facts->instance.domain[0];
+	*ret_domain = is_own ? facts->instance.domain : region ? aws_domain_for_region(region) : NULL;
+}
+
+/* AWS_REGION, AWS_DEFAULT_REGION, the profile's, the instance's own. NULL: nobody has said. */
+static int find_region(struct context *ctx, struct cred_chain *creds, const char **ret_region, const char **ret_domain,
+		       struct err *err) {
+	const struct facts *facts = NULL;
 	const char *region = aws_env(ctx->env, "AWS_REGION");
 	if (!region) region = aws_env(ctx->env, "AWS_DEFAULT_REGION");
-	const char *domain = NULL;
+	if (!region) region = cred_profile_region(creds);
 	if (!region) {
-		const struct facts *facts = NULL;
 		int rc = context_facts(ctx, &facts, err);
 		if (rc) return rc;
 		if (facts->instance.region[0]) region = facts->instance.region;
-		if (facts->instance.domain[0]) domain = facts->instance.domain;
 	}
 	*ret_region = region;
-	*ret_domain = domain ? domain : region ? aws_domain_for_region(region) : NULL;
+	domain_of(facts, region, ret_domain);
 	return 0;
 }
 
@@ -188,9 +193,10 @@ int context_aws(struct context *ctx, struct aws **ret_aws, struct err *err) {
 		const char *region = NULL, *domain = NULL;
 		int rc = context_http(ctx, &http, err);
 		if (!rc) rc = context_imds(ctx, &imds, err);
-		if (!rc) rc = find_region(ctx, &region, &domain, err);
 		if (rc) return rc;
-		p->creds = cred_chain_new(ctx->env, http, imds);
+		if (!p->creds) p->creds = cred_chain_new(ctx->env, http, imds);
+		rc = find_region(ctx, p->creds, &region, &domain, err);
+		if (rc) return rc;
 		p->aws = (struct aws){
 			.http = http, .creds = p->creds, .region = region, .domain = domain, .env = ctx->env};
 		p->has_aws = true;
@@ -210,20 +216,19 @@ int context_fetch(struct context *ctx, struct fetch **ret_fetch, struct err *err
 
 int context_open_aws(void *arg, struct aws **ret_aws, struct err *err) {
 	struct context *ctx = arg;
-	const char *region = NULL, *domain = NULL;
-	int rc = find_region(ctx, &region, &domain, err);
-	if (rc) return rc;
+	const struct facts *facts = NULL;
 	struct http *http = NULL;
-	rc = http_open(&http, err);
+	int rc = context_facts(ctx, &facts, err);
+	if (!rc) rc = http_open(&http, err);
 	if (rc) return rc;
 	struct imds *imds = NULL;
 	open_imds(ctx, http, &imds);
 	struct aws *aws = arena_alloc(&ctx->arena, sizeof *aws);
 	*aws = (struct aws){.http = http,
 			    .creds = cred_chain_new(ctx->env, http, imds),
-			    .region = region,
-			    .domain = domain,
+			    .region = facts->instance.region,
 			    .env = ctx->env};
+	domain_of(facts, aws->region, &aws->domain);
 	*ret_aws = aws;
 	return 0;
 }

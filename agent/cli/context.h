@@ -55,13 +55,15 @@ CHECK_RESULT int context_imds(struct context *ctx, struct imds **ret_imds, struc
 /** Gathered once; metadata is asked only where there should be some. */
 CHECK_RESULT int context_facts(struct context *ctx, const struct facts **ret_facts, struct err *err);
 
-/** Region: AWS_REGION, AWS_DEFAULT_REGION, else the instance's; credentials are not asked for before the first call. */
+/** Region: AWS_REGION, AWS_DEFAULT_REGION, the profile's, else the instance's; credentials are not asked for before the
+ * first call. */
 CHECK_RESULT int context_aws(struct context *ctx, struct aws **ret_aws, struct err *err);
 CHECK_RESULT int context_fetch(struct context *ctx, struct fetch **ret_fetch, struct err *err);
 
 /**
- * A second aws with connections and credentials of its own, for another process: the shape of
- * report_tags_conf.open_aws, arg is the context. The caller keeps it until that process ends.
+ * The instance's own region whatever AWS_REGION says: an instance can be tagged in no other. A second aws with
+ * connections and credentials of its own, for another process: the shape of report_tags_conf.open_aws, arg is the
+ * context. The caller keeps it until that process ends.
  */
 CHECK_RESULT int context_open_aws(void *arg, struct aws **ret_aws, struct err *err);
 
