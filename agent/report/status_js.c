@@ -181,6 +181,7 @@ void report_status_view(const struct js *js, struct arena *arena, struct run_vie
 	ret_view->total = (size_t)js_get_int(js, "total", 0);
 	ret_view->percent = (int)js_get_int(js, "percent", 0);
 	get_field(js, "error", ret_view->error, sizeof ret_view->error);
+	get_field(js, "gpu", ret_view->gpu, sizeof ret_view->gpu);
 	ret_view->warnings = (size_t)js_get_int(js, "warnings", 0);
 	const struct js *steps = js_get(js, "steps");
 	size_t count = js_count(steps);
