@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -91,7 +93,10 @@ static int leading_options(struct context *ctx, int argc, char **argv, int *at) 
 			ctx->root_dir = word + strlen("--root=");
 		else if (str_eq(word, "--root") && *at + 1 < argc)
 			ctx->root_dir = argv[++*at];
-		else {
+		else if (str_eq(word, "--root")) {
+			(void)err_set(&err, ERR_INVALID, "--root needs a directory");
+			return cli_fail(EXIT_USAGE, &err);
+		} else {
 			(void)err_set(&err, ERR_INVALID, "unknown option %s before the command; see `dsagent help`",
 				      word);
 			return cli_fail(EXIT_USAGE, &err);
@@ -111,7 +116,15 @@ static int dispatch(struct context *ctx, int argc, char **argv) {
 	return verb->run(ctx, argc - at, argv + at);
 }
 
+/* A caller that closed one of 0, 1, 2 must not have it turn into a file of ours. */
+static void open_standard_fds(void) {
+	int fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+	if (fd >= 0) (void)close(fd); /* the first one that was not needed */
+}
+
 int main(int argc, char **argv) {
+	open_standard_fds();
 	/* A reader that goes away (`dsagent apply | head`) must not end a run: writers see EPIPE instead. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	struct context ctx;
