@@ -106,7 +106,7 @@ static void pause_for(const struct machine *m, int64_t ms, const char *what) {
 		int64_t waited_ms = clock_mono_ms() - began_ms, left_ms = ms - waited_ms;
 		if (left_ms > machine_left_ms(m)) left_ms = machine_left_ms(m);
 		if (left_ms <= 0) return;
-		machine_wait(m, waited_ms, "%s", what);
+		machine_wait(m, waited_ms, "the %s", what);
 		clock_sleep_ms(left_ms < PKG_PAUSE_REPORT_MS ? left_ms : PKG_PAUSE_REPORT_MS);
 	}
 }
@@ -140,7 +140,7 @@ int pkg_run(struct pkg_run *run, const char *const *argv, struct err *err) {
 			int64_t wait_ms = retry_wait_ms(&net_policy, attempt++, clock_mono_ms() - net_began_ms, 0,
 							clock_random(UINT64_MAX), err);
 			if (wait_ms == RETRY_STOP) return rc;
-			pause_for(run->machine, wait_ms, "the package mirror to answer again");
+			pause_for(run->machine, wait_ms, "package mirror to answer again");
 			began_ms = clock_mono_ms();
 		} else {
 			return rc;

@@ -53,8 +53,8 @@ static int query(const struct machine *m, const struct strs *names, struct pkg_i
 	return 0;
 }
 
-static int upgradable(const struct machine *m, bool security_only, const char *releasever, struct strs *ret_names,
-		      struct err *err) {
+static int find_pending(const struct machine *m, bool security_only, struct strs *ret_names, struct strs *ret_kept,
+			struct err *err) {
 	static const char *const argv[] = {"apt-get",	      "-s",	 "-o", "Debug::NoLocking=true",
 					   "--with-new-pkgs", "upgrade", NULL};
 	AUTO_EXEC_RESULT struct exec_result result = {0};
@@ -63,8 +63,13 @@ static int upgradable(const struct machine *m, bool security_only, const char *r
 		rc = err_set(err, ERR_COMMAND, "apt-get -s upgrade ended with exit status %d: %s", result.exit_code,
 			     buf_str(&result.tail));
 	if (rc) return err_wrap(err, "which packages have an update");
-	apt_upgrades(result.out.data, security_only, m->arena, ret_names);
+	apt_upgrades(result.out.data, security_only, m->arena, ret_names, ret_kept);
 	return 0;
+}
+
+static int upgradable(const struct machine *m, bool security_only, const char *releasever, struct strs *ret_names,
+		      struct err *err) {
+	return find_pending(m, security_only, ret_names, NULL, err);
 }
 
 static void newest(const struct machine *m, const char *path, int64_t *seconds) {
@@ -111,49 +116,73 @@ static int refresh(const struct machine *m, struct err *err) {
 	return err_wrap(err, "apt-get update");
 }
 
-/* All in one transaction: a trailing "-" removes. What has an update is installed already, so `install` renews it. */
-static int build_argv(const struct machine *m, const struct pkg_change *change, struct strs *argv, size_t *ret_names,
-		      struct err *err) {
-	AUTO_STRS struct strs names = {0};
+static void add_names(struct strs *argv, const struct strs *names) {
+	for (size_t i = 0; i < names->count; i++) strs_add_once(argv, names->items[i]);
+}
+
+/* What is listed, in one transaction: a trailing "-" removes. */
+static void build_listed(const struct machine *m, const struct pkg_change *change, struct strs *argv) {
 	bool has_version = false;
-	if (change->upgrades_all) {
-		AUTO_STRS struct strs pending = {0};
-		int rc = upgradable(m, change->security_only, NULL, &pending, err);
-		if (rc) return rc;
-		for (size_t i = 0; i < pending.count; i++)
-			if (!pkg_is_kept(pending.items[i])) strs_add_once(&names, pending.items[i]);
-	}
-	for (size_t i = 0; i < change->install.count; i++) {
-		strs_add_once(&names, change->install.items[i]);
-		has_version |= strchr(change->install.items[i], '=') != NULL;
-	}
-	for (size_t i = 0; i < change->remove.count; i++)
-		strs_add_once(&names, arena_printf(m->arena, "%s-", change->remove.items[i]));
 	add_common(argv);
+	for (size_t i = 0; i < change->install.count; i++) has_version |= strchr(change->install.items[i], '=') != NULL;
 	strs_add(argv, "--no-install-recommends");
 	/* A version that the recipe names may be an older one. */
 	if (has_version) strs_add(argv, "--allow-downgrades");
-	if (!has_version && !change->upgrades_listed && !change->upgrades_all) strs_add(argv, "--no-upgrade");
+	if (!has_version && !change->upgrades_listed) strs_add(argv, "--no-upgrade");
 	strs_add(argv, "install");
 	strs_add(argv, "--");
-	for (size_t i = 0; i < names.count; i++) strs_add(argv, names.items[i]);
-	*ret_names = names.count;
+	add_names(argv, &change->install);
+	for (size_t i = 0; i < change->remove.count; i++)
+		strs_add(argv, arena_printf(m->arena, "%s-", change->remove.items[i]));
+}
+
+/*
+ * Everything that has an update, by name. Kernel and NVIDIA packages are named too, at the version that they have: so
+ * no dependency of another package can move them. --only-upgrade leaves the marks of automatic installation alone.
+ */
+static int build_all(const struct machine *m, const struct pkg_change *change, struct strs *argv, size_t *ret_count,
+		     struct err *err) {
+	AUTO_STRS struct strs names = {0}, kept = {0};
+	int rc = find_pending(m, change->security_only, &names, &kept, err);
+	if (rc) return rc;
+	add_common(argv);
+	strs_add(argv, "--no-install-recommends");
+	strs_add(argv, "--only-upgrade");
+	strs_add(argv, "install");
+	strs_add(argv, "--");
+	*ret_count = 0;
+	for (size_t i = 0; i < names.count; i++) {
+		if (pkg_is_kept(names.items[i])) continue;
+		strs_add(argv, names.items[i]);
+		++*ret_count;
+	}
+	add_names(argv, &kept);
 	return 0;
+}
+
+static int run_argv(const struct machine *m, struct strs *argv, enum pkg_trouble *ret_trouble, struct err *err) {
+	AUTO_PKG_RUN struct pkg_run run = {0};
+	pkg_run_init(&run, m, &apt);
+	int rc = pkg_run(&run, strs_argv(argv), err);
+	*ret_trouble = rc ? run.trouble : PKG_TROUBLE_OTHER;
+	return rc ? apt_explain(m, &run, err) : 0;
 }
 
 static int transact(const struct machine *m, const struct pkg_change *change, enum pkg_trouble *ret_trouble,
 		    struct err *err) {
-	AUTO_PKG_RUN struct pkg_run run = {0};
-	AUTO_STRS struct strs argv = {0};
-	size_t count;
+	AUTO_STRS struct strs listed = {0}, all = {0};
+	size_t count = 0;
+	int rc = 0;
 	*ret_trouble = PKG_TROUBLE_OTHER;
-	int rc = build_argv(m, change, &argv, &count, err);
-	if (rc || !count) return rc;
-	pkg_run_init(&run, m, &apt);
-	rc = pkg_run(&run, strs_argv(&argv), err);
-	if (!rc) return 0;
-	*ret_trouble = run.trouble;
-	return apt_explain(m, &run, err);
+	if (change->install.count || change->remove.count) {
+		build_listed(m, change, &listed);
+		rc = run_argv(m, &listed, ret_trouble, err);
+	}
+	if (!rc && change->upgrades_all) {
+		rc = build_all(m, change, &all, &count, err);
+		if (!rc && count) rc = run_argv(m, &all, ret_trouble, err);
+	}
+	return rc;
 }
 
 static int finish_interrupted(const struct machine *m, struct err *err) {

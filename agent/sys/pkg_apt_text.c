@@ -133,17 +133,18 @@ void apt_match(char *lines, const struct strs *names, struct arena *arena, struc
 	vec_clear(&all);
 }
 
-void apt_upgrades(char *lines, bool security_only, struct arena *arena, struct strs *ret_names) {
+void apt_upgrades(char *lines, bool security_only, struct arena *arena, struct strs *ret_names, struct strs *ret_kept) {
 	while (lines && *lines) {
 		char *end = strchr(lines, '\n');
 		if (end) *end++ = '\0';
 		/* "Inst name [old] (new origin:suite [arch])"; without [old] it is a new dependency. */
 		char *name = lines + strlen("Inst "), *old = str_starts(lines, "Inst ") ? strchr(name, ' ') : NULL;
-		if (old && old[1] == '[' && (!security_only || strstr(old, "-security"))) {
-			*old = '\0';
-			strs_add_once(ret_names, arena_strdup(arena, name));
-		}
 		lines = end;
+		if (!old || old[1] != '[') continue;
+		*old++ = '\0';
+		if (ret_kept && pkg_is_kept(name))
+			strs_add(ret_kept, arena_printf(arena, "%s=%.*s", name, (int)strcspn(old + 1, "]"), old + 1));
+		if (!security_only || strstr(old, "-security")) strs_add_once(ret_names, arena_strdup(arena, name));
 	}
 }
 

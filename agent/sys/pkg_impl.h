@@ -86,8 +86,11 @@ const char *pkg_did_you_mean(const struct machine *m, const char *name, const ch
 
 /** Fills ret for names from dpkg-query's lines "status\tname\tarch\tversion\tprovides"; texts in the arena. */
 void apt_match(char *lines, const struct strs *names, struct arena *arena, struct pkg_installed *ret);
-/** Upgrades in the output of `apt-get -s upgrade`: the "Inst name [old] (new origin …)" lines. */
-void apt_upgrades(char *lines, bool security_only, struct arena *arena, struct strs *ret_names);
+/**
+ * Upgrades in the output of `apt-get -s upgrade`: the "Inst name [old] (new origin …)" lines. ret_kept (may be NULL)
+ * gets "name=old" of those that pkg_is_kept.
+ */
+void apt_upgrades(char *lines, bool security_only, struct arena *arena, struct strs *ret_names, struct strs *ret_kept);
 /** Fills err with what a failed apt-get means. Names nearest to unknown ones are asked from the machine. */
 int apt_explain(const struct machine *m, const struct pkg_run *run, struct err *err);
 int dnf_explain(const struct machine *m, const struct pkg_run *run, struct err *err);

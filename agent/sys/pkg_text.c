@@ -18,6 +18,29 @@ const char *pkg_between(const char *output, const char *before, const char *afte
 	return NULL;
 }
 
+static bool has_same_letters(const char *a, const char *b) {
+	int counts[256] = {0};
+	for (; *a; a++) counts[(unsigned char)*a]++;
+	for (; *b; b++)
+		if (--counts[(unsigned char)*b] < 0) return false;
+	for (size_t i = 0; i < 256; i++)
+		if (counts[i]) return false;
+	return true;
+}
+
+/* Among 60,000 names many are one letter away: swapped letters are the likelier slip, then a right first letter. */
+static const char *nearest_name(const char *name, const struct strs *names) {
+	AUTO_STRS struct strs swapped = {0}, same_start = {0};
+	for (size_t i = 0; i < names->count; i++) {
+		const char *n = names->items[i];
+		if (n[0] == name[0]) strs_add(&same_start, n);
+		if (has_same_letters(n, name)) strs_add(&swapped, n);
+	}
+	const char *nearest = str_nearest(name, swapped.items, swapped.count);
+	if (!nearest) nearest = str_nearest(name, same_start.items, same_start.count);
+	return nearest ? nearest : str_nearest(name, names->items, names->count);
+}
+
 const char *pkg_did_you_mean(const struct machine *m, const char *name, const char *const *argv,
 			     const char *const *env) {
 	AUTO_EXEC_RESULT struct exec_result result = {0};
@@ -31,7 +54,7 @@ const char *pkg_did_you_mean(const struct machine *m, const char *name, const ch
 		if (*line) strs_add(&names, line);
 		line = end;
 	}
-	const char *nearest = str_nearest(name, names.items, names.count);
+	const char *nearest = nearest_name(name, &names);
 	return nearest ? arena_printf(m->arena, "; did you mean '%s'?", nearest) : "";
 }
 

@@ -87,10 +87,11 @@ static void apt_pending_updates(void **state) {
 	} rows[] = {{false, "libssl3 linux-aws tzdata"}, {true, "libssl3 linux-aws"}};
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		AUTO_ARENA struct arena arena = {0};
-		AUTO_STRS struct strs names = {0};
+		AUTO_STRS struct strs names = {0}, kept = {0};
 		AUTO_FREE char *lines = mem_strdup(simulation);
-		apt_upgrades(lines, rows[i].security_only, &arena, &names);
+		apt_upgrades(lines, rows[i].security_only, &arena, &names, &kept);
 		assert_string_equal(strs_join(&names, " ", &arena), rows[i].names);
+		assert_string_equal(strs_join(&kept, " ", &arena), "linux-aws=6.8.0.1029.31");
 	}
 }
 
@@ -114,7 +115,7 @@ static const struct {
 	const char *message;
 } failures[] = {
 	{"apt: unknown, with a near name", false, "Reading package lists...\nE: Unable to locate package gti\n",
-	 "gdb\ngit\ngitk\n", ERR_NOT_FOUND, "package 'gti' is in no repository; did you mean 'git'?"},
+	 "bti\ngta\ngdb\ngit\ngitk\n", ERR_NOT_FOUND, "package 'gti' is in no repository; did you mean 'git'?"},
 	{"apt: unknown, nothing near", false, "E: Unable to locate package frobnicate\n", "gdb\ngit\n", ERR_NOT_FOUND,
 	 "package 'frobnicate' is in no repository"},
 	{"apt: version and candidate", false,
@@ -271,6 +272,7 @@ static const char dnf_install[] = "Last metadata expiration check: 0:00:01 ago o
 #define APT_UPDATE APT "-o APT::Update::Error-Mode=any update\n"
 #define APT_INSTALL APT "--no-install-recommends --no-upgrade install -- "
 #define APT_RENEW APT "--no-install-recommends install -- "
+#define APT_ALL APT "--no-install-recommends --only-upgrade install -- "
 #define APT_PENDING "apt-get -s -o Debug::NoLocking=true --with-new-pkgs upgrade\n"
 #define DNF "dnf -y --setopt=retries=10 --setopt=timeout=30 "
 #define KEPT                                                                                                           \
@@ -427,7 +429,7 @@ static const struct {
 	 true,
 	 false,
 	 {{0, simulation}, {0, ""}},
-	 APT_PENDING APT_RENEW "libssl3 tzdata\n",
+	 APT_PENDING APT_ALL "libssl3 tzdata linux-aws=6.8.0.1029.31\n",
 	 NULL,
 	 ""},
 	{"apt: security updates",
@@ -438,7 +440,7 @@ static const struct {
 	 true,
 	 false,
 	 {{0, simulation}, {0, ""}},
-	 APT_PENDING APT_RENEW "libssl3\n",
+	 APT_PENDING APT_ALL "libssl3 linux-aws=6.8.0.1029.31\n",
 	 NULL,
 	 ""},
 	{"apt: upgrades of what is listed",

@@ -189,7 +189,7 @@ static const struct {
 	 {{0, ""}, {0, UPDATES}, {0, ""}},
 	 "apt-get " APT_TAIL "-o APT::Update::Error-Mode=any update\n"
 	 "apt-get -s -o Debug::NoLocking=true --with-new-pkgs upgrade\napt-get " APT_TAIL
-	 "--no-install-recommends install -- libssl3 git\n",
+	 "--no-install-recommends --only-upgrade install -- libssl3 git linux-aws=1\n",
 	 NULL},
 	{"not root", "[make]", true, true, {{0, NULL}}, "", "installing packages needs root: run sudo dsagent apply"},
 };
