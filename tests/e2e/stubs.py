@@ -13,7 +13,7 @@ import fcntl, os, pathlib, re, sys, time
 state, tree, tool = pathlib.Path({state!r}), pathlib.Path({tree!r}), os.path.basename(sys.argv[0])
 args = sys.argv[1:]
 with open(state / "calls", "a") as f:
-    f.write(tool + " " + " ".join(args) + "\n")
+    f.write((tool + " " + " ".join(args)).replace("\n", "\\n") + "\n")
 installed, known = state / "installed", state / "known"
 
 def down():
@@ -76,6 +76,11 @@ sys.exit(code)
 '''
 
 APT_GET = COMMON + r'''
+def plain(name):
+    """Without =VERSION, and without the + or - that means install or remove where no package is named so (apt-get(8))."""
+    name = name.split("=")[0]
+    return name if (known / name).exists() or name[-1] not in "+-" else name[:-1]
+
 todo = words()
 verb, names = (todo[0], todo[1:]) if todo else ("", [])
 simulated = any(a in ("-s", "--simulate", "--dry-run") for a in args)
@@ -99,7 +104,7 @@ if verb in ("install", "remove", "purge", "upgrade", "dist-upgrade"):
         sys.exit(100)
     print("Reading package lists...\nBuilding dependency tree...")
     for name in names:
-        if verb == "install" and not (known / name.rstrip("+-").split("=")[0]).exists():
+        if verb == "install" and not (known / plain(name)).exists():
             print(f"E: Unable to locate package {name}", file=sys.stderr)
             sys.exit(100)
     if verb == "install" and not simulated and down():
@@ -107,7 +112,7 @@ if verb in ("install", "remove", "purge", "upgrade", "dist-upgrade"):
         print("E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?", file=sys.stderr)
         sys.exit(100)
     for name in names:
-        bare = name.rstrip("+-").split("=")[0]
+        bare = plain(name)
         if simulated:
             print(f"Inst {bare} (1.0 stub [amd64])")
         elif verb == "install" and not name.endswith("-"):

@@ -24,11 +24,10 @@ def test_every_verb_has_help_with_an_example(agent, verb):
 
 
 @pytest.mark.parametrize("args, says", [
-    ([], "Usage"),
-    (["aply"], "did you mean apply"),
+    (["aply"], "apply"),
     (["frobnicate"], "frobnicate"),
     (["apply", "--frequenzy"], "--frequenzy"),
-    (["apply", "--no-tag"], "--no-tag"),
+    (["apply", "--no-tagz"], "--no-tags"),
     (["apply", "--jobs", "0", "x"], "jobs"),
     (["apply", "--var"], "--var"),
     (["status", "extra"], "extra"),
@@ -37,13 +36,9 @@ def test_every_verb_has_help_with_an_example(agent, verb):
 ])
 def test_usage_errors_are_2_and_touch_nothing(agent, args, says):
     before = tree_hash(agent.tree)
-    run = agent.run(*args, code=None)
-    assert says.replace("did you mean apply", "apply") in run.text, run
-    if args[:2] == ["apply", "--no-tag"]:  # getopt_long takes an unambiguous prefix: then the recipes are what is missing
-        assert run.code in (0, 2), run
-    else:
-        assert run.code == 2, run
-    assert tree_hash(agent.tree) == before or run.code == 0
+    run = agent.run(*args, code=2)
+    assert says in run.text, run
+    assert tree_hash(agent.tree) == before
 
 
 def test_version_is_one_line_and_json(agent):
@@ -54,7 +49,7 @@ def test_version_is_one_line_and_json(agent):
 
 def test_facts_are_those_of_the_tree(agent):
     facts = agent.run("facts", "--json").json()
-    assert (facts["os"], facts["os_version"] if "os_version" in facts else facts.get("version")) == ("debian", "12"), facts
+    assert (facts["os"], facts["os_version"]) == ("debian", "12"), facts
     assert "debian" in agent.run("facts").out
 
 

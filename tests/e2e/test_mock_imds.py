@@ -58,7 +58,7 @@ def test_facts_from_the_mock(tmp_path, mock):
     agent = Agent(tmp_path)
     agent.env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = mock
     facts = agent.run("facts", "--json").out
-    for path in ("meta-data/instance-id", "meta-data/instance-type", "meta-data/placement/availability-zone"):
+    for path in ("meta-data/instance-id", "meta-data/instance-type"):
         assert get(path) in facts, (path, facts)
     agent.apply(f'steps: [{{when: facts.instance_type == "{get("meta-data/instance-type")}", run: "true"}}]\n', "--no-tags")
     assert agent.status()["steps"][0]["status"] == "changed"

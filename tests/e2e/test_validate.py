@@ -23,7 +23,7 @@ steps:
     run: echo ${facts.nonsense}
   - name: Six
     run: echo
-    when: vars.x ==
+    when: facts.os ==
 """
 
 
@@ -32,7 +32,7 @@ def test_every_error_at_once_with_its_place(agent):
     before = tree_hash(agent.folder)
     run = agent.run("validate", path, code=2)
     assert tree_hash(agent.folder) == before
-    for line, says in ((4, "packages"), (7, "needs"), (10, "nowhere"), (12, "9999"), (14, "nonsense"), (17, "==")):
+    for line, says in ((4, "packages"), (7, "needs"), (10, "nowhere"), (12, "9999"), (14, "nonsense"), (17, "when")):
         fitting = [t for t in run.text.splitlines() if t.startswith(f"{path}:{line}:")]
         assert fitting and any(says in t for t in fitting), (line, says, run)
 
@@ -43,8 +43,8 @@ def test_every_error_at_once_with_its_place(agent):
     ("steps:\n  - run: a\n    creates: *x\n", 3, "alias"),
     ("steps:\n  - name: nothing to do\n", 2, "step"),
     ("steps:\n  - run: a\n    file: {path: /x}\n", 3, "file"),
-    ("steps:\n  - {id: a, run: a}\n  - {id: a, run: b}\n", 3, "a"),
-    ("steps:\n  - {id: a, run: a, needs: [b]}\n  - {id: b, run: b, needs: [a]}\n", 2, "cycle"),
+    ("steps:\n  - {id: a, run: a}\n  - {id: a, run: b}\n", 3, "id"),
+    ("steps:\n  - {id: a, run: a, needs: [b]}\n  - {id: b, run: b, needs: [a]}\n", 2, "a → b → a"),
     ("steps:\n  - run: a\n    timeout: fast\n", 3, "fast"),
     ("steps:\n  - run: a\n\tretries: 1\n", 3, ""),
     ("steps: 7\n", 1, "steps"),
@@ -93,9 +93,6 @@ def test_what_is_no_file(agent):
     for path in (agent.recipes, agent.recipes / "absent.yaml", "/dev/zero"):
         run = agent.run("validate", path, code=2, timeout=20)
         assert str(path) in run.text
-    fifo = agent.recipes / "fifo"
-    os.mkfifo(fifo)
-    agent.run("validate", fifo, code=2, timeout=20)
 
 
 def test_from_standard_input(agent):
