@@ -174,7 +174,8 @@ static int find_region(struct context *ctx, struct cred_chain *creds, const char
 	const struct facts *facts = NULL;
 	const char *region = aws_env(ctx->env, "AWS_REGION");
 	if (!region) region = aws_env(ctx->env, "AWS_DEFAULT_REGION");
-	if (!region) region = cred_profile_region(creds);
+	char *profile_region AUTO_FREE = region ? NULL : cred_profile_region(creds);
+	if (profile_region) region = arena_strdup(&ctx->arena, profile_region);
 	if (!region) {
 		int rc = context_facts(ctx, &facts, err);
 		if (rc) return rc;
