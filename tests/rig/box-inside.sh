@@ -27,7 +27,15 @@ if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
 	cp -L /etc/ssl/certs/ca-certificates.crt "$box/etc/ssl/certs/ca-certificates.crt"
 fi
 [ -f /etc/pip.conf ] && cp -L /etc/pip.conf "$box/etc/pip.conf"
-if [ -f "$RIG_BINARY_AT" ]; then
+if [ -n "$RIG_LIBS" ]; then
+	mkdir -p "$box/opt/rig-libs"
+	mount --bind "$RIG_LIBS" "$box/opt/rig-libs"
+	: >"$box/opt/rig-dsagent"
+	mount --bind "$RIG_BINARY_AT" "$box/opt/rig-dsagent"
+	rm -f "$box/usr/bin/dsagent"
+	printf '#!/bin/sh\nexec /opt/rig-libs/loader --library-path /opt/rig-libs /opt/rig-dsagent "$@"\n' >"$box/usr/bin/dsagent"
+	chmod 755 "$box/usr/bin/dsagent"
+elif [ -f "$RIG_BINARY_AT" ]; then
 	: >"$box/usr/bin/dsagent"
 	mount --bind "$RIG_BINARY_AT" "$box/usr/bin/dsagent"
 fi

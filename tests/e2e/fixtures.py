@@ -1,0 +1,44 @@
+"""The shipped binary, driven from outside: `agent` runs it in a tree of its own, `world` is the fake EC2 beside it."""
+
+import os
+
+import pytest
+
+from harness import Agent, World
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes minutes and the network: real apt, dnf, pip")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In CI nothing may be missing: a skip there is a failure with the same reason."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+
+
+@pytest.fixture
+def world(tmp_path):
+    w = World(tmp_path / "world")
+    yield w
+    w.close()
+
+
+@pytest.fixture
+def agent(tmp_path):
+    """Off EC2: no metadata endpoint at all."""
+    a = Agent(tmp_path)
+    yield a
+    a.close()
+
+
+@pytest.fixture
+def on_ec2(tmp_path, world):
+    """On the world's instance, with its role."""
+    a = Agent(tmp_path, world)
+    yield a
+    a.close()
