@@ -82,11 +82,12 @@ static int judge(const struct exec_spec *spec, const struct exec_result *r, stru
 	last_lines(&r->tail, last, sizeof last);
 	describe_end(r, end, sizeof end);
 	if (r->has_timed_out) {
-		bool is_whole = spec->timeout_ms % 1000 == 0;
+		/* What is left of a step's limit is a few ms short of what the recipe says: to whole seconds, then. */
+		bool is_short = spec->timeout_ms < 1000;
+		long long limit = is_short ? spec->timeout_ms : (spec->timeout_ms + 500) / 1000;
 
-		return err_set(err, ERR_TIMEOUT, "'%s' did not end within %lld %s%s", name,
-			       (long long)(is_whole ? spec->timeout_ms / 1000 : spec->timeout_ms),
-			       is_whole ? "s" : "ms", last);
+		return err_set(err, ERR_TIMEOUT, "'%s' did not end within %lld %s%s", name, limit,
+			       is_short ? "ms" : "s", last);
 	}
 	if (r->was_oom_killed)
 		return err_set(err, ERR_NO_MEMORY,
