@@ -27,9 +27,11 @@ static const struct verb verbs[] = {
 	{"validate", "list every error of a recipe", cmd_validate},
 	{"status", "show what runs, how far it is, what failed", cmd_status},
 	{"wait", "wait until the run is ready or has failed", cmd_wait},
+	{"logs", "show what the steps wrote", cmd_logs},
 	{"facts", "show what is known of machine and instance", cmd_facts},
 	{"explain", "show the manual of a step type", cmd_explain},
 	{"schema", "print the JSON Schema of recipes, for editors", cmd_schema},
+	{"clean", "forget state, runs and logs; --image before an AMI is made", cmd_clean},
 	{"version", "show the version", cmd_version},
 };
 
