@@ -49,4 +49,6 @@ part e2e $pytest tests/e2e
 part rig $pytest tests/rig
 
 echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" = 0 ]
+[ "$failed" = 0 ] || exit 1
+# In CI everything can be had: what was skipped was not tested.
+[ "${CI:-}" != true ] || [ "$skipped" = 0 ]

@@ -71,20 +71,22 @@ static int explain(const char *code, const char *action, const char *resource_id
 }
 
 struct created {
-	bool is_true;
+	bool is_answer; /* the root element is CreateTags' */
+	bool is_refused;
 };
 
 static int on_created(const char *path, const char *text, void *arg) {
 	struct created *created = arg;
 
-	if (str_eq(path, "/CreateTagsResponse/return")) created->is_true = str_eq(text, "true");
+	if (str_eq(path, "/CreateTagsResponse/return")) created->is_refused = !str_eq(text, "true");
+	if (str_eq(path, "/CreateTagsResponse")) created->is_answer = true;
 	return 0;
 }
 
 int ec2_create_tags(struct aws *aws, const char *resource_id, const struct ec2_tag *tags, size_t count,
 		    const struct retry_policy *retry, struct err *err) {
 	AUTO_BUF struct buf form = BUF_INIT(FORM_MAX), answer = {0};
-	struct created created = {false};
+	struct created created = {0};
 	char code[64] = "";
 
 	if (count == 0) return 0;
@@ -100,8 +102,9 @@ int ec2_create_tags(struct aws *aws, const char *resource_id, const struct ec2_t
 	if (post(aws, &form, retry, &answer, code, err) != 0) return explain(code, "CreateTags", resource_id, err);
 	if (xml_parse(buf_str(&answer), answer.len, on_created, &created, err) != 0)
 		return err_wrap(err, "ec2:CreateTags for %s: the answer", resource_id);
-	if (!created.is_true)
-		return err_set(err, ERR_REMOTE, "ec2:CreateTags for %s: the answer does not say <return>true</return>",
+	/* HTTP 200 with CreateTags' own answer is success; stand-ins for EC2 leave <return> out. */
+	if (!created.is_answer || created.is_refused)
+		return err_set(err, ERR_REMOTE, "ec2:CreateTags for %s: HTTP 200, but the answer is not a success",
 			       resource_id);
 	return 0;
 }

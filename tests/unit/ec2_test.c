@@ -88,14 +88,21 @@ static const struct {
 	 {{POST, 200, NULL, CREATED("false")}},
 	 NULL,
 	 -ERR_REMOTE,
-	 "ec2:CreateTags for i-1: the answer does not say <return>true</return>"},
+	 "ec2:CreateTags for i-1: HTTP 200, but the answer is not a success"},
+	{"left <return> out, as moto does",
+	 {{"k", "v"}},
+	 1,
+	 {{POST, 200, NULL, "<CreateTagsResponse" XMLNS "<requestId>r</requestId></CreateTagsResponse>"}},
+	 NULL,
+	 0,
+	 NULL},
 	{"said something else",
 	 {{"k", "v"}},
 	 1,
 	 {{POST, 200, NULL, "<Other/>"}},
 	 NULL,
 	 -ERR_REMOTE,
-	 "ec2:CreateTags for i-1: the answer does not say <return>true</return>"},
+	 "ec2:CreateTags for i-1: HTTP 200, but the answer is not a success"},
 };
 
 static void creates_tags(void **state) {
