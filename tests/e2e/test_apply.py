@@ -291,7 +291,7 @@ def test_checks(agent):
 
 
 def test_output_floods_are_bounded(agent):
-    agent.apply("steps: [{run: 'yes flood | head -c 60000000; head -c 3000000 /dev/zero'}]\n", timeout=120)
+    agent.apply("steps: [{run: 'yes flood | head -c 6000000; head -c 3000000 /dev/zero'}]\n", timeout=120)
     assert sum(p.stat().st_size for p in agent.tree.rglob("*") if p.is_file()) < 150_000_000
     assert agent.status_path.stat().st_size < 100_000
 
