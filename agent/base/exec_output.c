@@ -1,12 +1,16 @@
 /* A child's output: lines for the caller, the last of them for messages. */
 #include "base/exec_internal.h"
 
-/* Where to cut a full line buffer so that no UTF-8 character is split, unless the text is not UTF-8 anyway. */
+#include "base/log.h"
+
+/* Where to cut a full line buffer so that no secret and no UTF-8 character is split, unless the text is not UTF-8. */
 static size_t cut_at(const char *data, size_t len) {
+	size_t whole = log_cut(data, len); /* 0: a secret longer than a line */
 	size_t start = len;
 	unsigned char lead;
 	size_t want;
 
+	if (whole > 0 && whole < len) return whole;
 	while (start > 0 && len - start < 3 && ((unsigned char)data[start - 1] & 0xC0) == 0x80) start--;
 	if (start == 0) return len;
 	lead = (unsigned char)data[--start];

@@ -137,10 +137,40 @@ static size_t secret_at(const char *text) {
 	return longest;
 }
 
+/* Length of the beginning of a secret that text is cut off in, or 0. */
+static size_t remnant_at(const char *text) {
+	static const char ellipsis[] = "\xe2\x80\xa6";
+	size_t longest = 0;
+
+	if (!secrets.is_first[(unsigned char)*text]) return 0;
+	for (size_t i = 0; i < secrets.count; i++) {
+		size_t n = 0;
+
+		while (n < secrets.lens[i] && text[n] == secrets.items[i][n]) n++;
+		if (n == secrets.lens[i] || n < LOG_REMNANT_MIN || n <= longest) continue;
+		if (!text[n] || strncmp(text + n, ellipsis, sizeof ellipsis - 1) == 0) longest = n;
+	}
+	return longest;
+}
+
+size_t log_cut(const char *text, size_t len) {
+	for (size_t at = 0; at < len; at++) {
+		if (!secrets.is_first[(unsigned char)text[at]]) continue;
+		for (size_t i = 0; i < secrets.count; i++)
+			if (secrets.lens[i] > len - at && memcmp(text + at, secrets.items[i], len - at) == 0) return at;
+	}
+	return len;
+}
+
 void log_redact(const char *text, struct buf *out) {
+	if (!secrets.count) {
+		buf_adds(out, text);
+		return;
+	}
 	while (*text) {
 		size_t covered = secret_at(text);
 
+		if (!covered) covered = remnant_at(text);
 		if (!covered) {
 			buf_addc(out, *text++);
 			continue;

@@ -33,8 +33,17 @@ void log_write(enum log_level level, const char *fmt, ...) FORMAT(2, 3);
 /** Registers a copy of a secret (and of each of its lines, if several). NULL and short ones are ignored. */
 void log_secret_add(const char *secret);
 
-/** Adds text to out with every registered secret replaced by "***". */
+/** What is left of a secret at a cut is hidden from this many characters on. */
+#define LOG_REMNANT_MIN 4
+
+/**
+ * Adds text to out with every registered secret replaced by "***". So is the beginning of one where the text was cut:
+ * at its end or before a "…".
+ */
 void log_redact(const char *text, struct buf *out);
+
+/** Where to cut text[0..len) so that no secret is split: len, or where the secret begins that len would split. */
+size_t log_cut(const char *text, size_t len);
 
 /** Wipes the registered secrets (end of process, tests). */
 void log_secrets_clear(void);

@@ -23,7 +23,11 @@ static const struct {
 	{{"abcdef", "defghi"}, "xabcdefghix", "x***x"}, /* one begins inside the other */
 	{{"line-one\nline-two\r\nx"}, "a line-one b line-two c x", "a *** b *** c x"},
 	{{"line-one\nline-two"}, "line-one\nline-two", "***"},
-	{{"secret"}, "secre", "secre"},
+	{{"secret"}, "sec", "sec"},   /* below LOG_REMNANT_MIN */
+	{{"secret"}, "secre", "***"}, /* cut off in a secret */
+	{{"hunter2secret"},
+	 "echo hunter2sec\xe2\x80\xa6 failed: no hunter2sec ",
+	 "echo ***\xe2\x80\xa6 failed: no hunter2sec "},
 	{{"secret"}, "", ""},
 };
 
@@ -38,6 +42,27 @@ static void redacts(void **state) {
 		buf_reset(&out);
 		log_redact("hunter2", &out);
 		assert_string_equal(buf_str(&out), "hunter2");
+	}
+}
+
+static const struct {
+	const char *secret, *text;
+	size_t len, cut;
+} cut_rows[] = {
+	{"hunter2", "pw=hunter2!", 11, 11},
+	{"hunter2", "pw=hunter2!", 10, 10},
+	{"hunter2", "pw=hunter2!", 9, 3},
+	{"hunter2", "pw=hunter2!", 4, 3},
+	{"hunter2", "pw=hunter2!", 3, 3},
+	{"hunter2", "hunter", 6, 0},
+	{"hunter2", "", 0, 0},
+};
+
+static void cuts_no_secret(void **state) {
+	for (size_t i = 0; i < sizeof cut_rows / sizeof *cut_rows; i++) {
+		log_secret_add(cut_rows[i].secret);
+		assert_int_equal(log_cut(cut_rows[i].text, cut_rows[i].len), cut_rows[i].cut);
+		log_secrets_clear();
 	}
 }
 
@@ -133,6 +158,7 @@ static void lines_in_the_journal(void **state) {
 int main(void) {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(redacts),
+		cmocka_unit_test(cuts_no_secret),
 		cmocka_unit_test(too_many_secrets_end_the_process),
 		cmocka_unit_test(lines_on_a_terminal),
 		cmocka_unit_test(lines_in_the_journal),
