@@ -28,6 +28,12 @@ LIBSRC  := $(filter-out agent/cli/main.c,$(SRC))
 OBJ     := $(SRC:%.c=$(B)/%.o) $(B)/gen/builtin.o
 LIBOBJ  := $(LIBSRC:%.c=$(B)/%.o) $(B)/gen/builtin.o
 
+# One short line a file; V=1 shows the whole commands.
+ifeq ($(V),)
+Q       := @
+say      = @printf '  %-5s %s\n' $(1) $(2)
+endif
+
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help deps deps-test lint format check-layers install clean
@@ -41,7 +47,7 @@ help:
 	@echo 'make lint           clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers'
 	@echo 'make fuzz           every parser under libFuzzer, FUZZ_SECONDS=600 each'
 	@echo 'make deps           install the packages it is built with (as root)'
-	@echo 'SAN=address,undefined, CC=clang, B=DIR, DESTDIR= and PREFIX= do what they do everywhere'
+	@echo 'V=1, SAN=address,undefined, CC=clang, B=DIR, DESTDIR= and PREFIX= do what they do everywhere'
 
 deps:
 	@sh packaging/deps.sh install build
@@ -55,23 +61,27 @@ $(B)/.deps: packaging/deps.sh
 include $(wildcard tests/*.mk tests/*/*.mk)
 
 $(B)/dsagent: $(OBJ)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(OBJ) $(PKG_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(OBJ) $(PKG_LIBS)
 
 # Everything but main(), for the unit tests and fuzzers.
 $(B)/libdsagent.a: $(LIBOBJ)
-	rm -f $@ && $(AR) rcs $@ $(LIBOBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBOBJ)
 
 $(B)/%.o: %.c | $(B)/.deps
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/gen/%.o: $(B)/gen/%.c
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Built-in recipes and pip sets, compiled in.
 $(B)/gen/builtin.c: agent/embed.sh $(wildcard recipes/*.yaml recipes/sets/*.txt)
 	@mkdir -p $(@D)
-	sh agent/embed.sh recipes > $@
+	$(Q)sh agent/embed.sh recipes > $@
 
 install: $(B)/dsagent
 	install -D -m 0755 $(B)/dsagent $(DESTDIR)$(PREFIX)/bin/dsagent
@@ -98,11 +108,13 @@ lint: check-layers $(TIDY) $(ANALYZED)
 
 $(B)/tidy/%.ok: %.c .clang-tidy | $(B)/.deps
 	@mkdir -p $(@D)
-	clang-tidy --quiet --warnings-as-errors='*' $< -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) -Wno-unknown-warning-option 2>/dev/null
+	$(call say,TIDY,$<)
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $< -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) -Wno-unknown-warning-option 2>/dev/null
 	@touch $@
 
 $(B)/analyze/%.o: %.c | $(B)/.deps
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fanalyzer -Werror -c -o $@ $<
+	$(call say,CHECK,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -fanalyzer -Werror -c -o $@ $<
 
 -include $(shell find $(B)/agent $(B)/gen $(B)/tests -name '*.d' 2>/dev/null)

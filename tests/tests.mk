@@ -3,7 +3,8 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdsagent.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(B)/libdsagent.a $(PKG_LIBS) -lcmocka
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(B)/libdsagent.a $(PKG_LIBS) -lcmocka
 
 .PHONY: unit
 unit: $(UNIT_BIN)
@@ -15,10 +16,12 @@ WORLD_OBJ := $(WORLD_SRC:tests/world/%.c=$(B)/tests/world-o/%.o)
 
 $(B)/tests/world-o/%.o: tests/world/%.c | $(B)/.deps
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/tests/world: $(WORLD_OBJ)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(WORLD_OBJ) -lcrypto -lpthread
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(WORLD_OBJ) -lcrypto -lpthread
 
 # What drives the shipped binary from outside. VENV is shared by all build folders.
 VENV      := build/venv
