@@ -145,3 +145,33 @@ const char *user_name(const struct fs_root *root, uid_t uid, struct arena *arena
 const char *user_group_name(const struct fs_root *root, gid_t gid, struct arena *arena) {
 	return name_of(root, group_path, GROUP_FIELDS, (int64_t)gid, arena);
 }
+
+int user_groups(const struct fs_root *root, const char *name, struct arena *arena, struct strs *ret_groups,
+		struct err *err) {
+	AUTO_FREE char *text = NULL;
+	struct entry e;
+	int rc = read_file(root, group_path, &text, err);
+	if (rc) return err_wrap(err, "groups of '%s'", name);
+	for (char *rest = text; next_entry(&rest, GROUP_FIELDS, &e);) {
+		AUTO_STRS struct strs members = {0};
+		if (e.fields[3]) str_split(e.fields[3], ",", arena, &members);
+		if (strs_has(&members, name)) strs_add_once(ret_groups, arena_strdup(arena, e.fields[0]));
+	}
+	return 0;
+}
+
+int user_has_password(const struct fs_root *root, const char *name, bool *ret_has_password, struct err *err) {
+	AUTO_BUF struct buf b = BUF_INIT(USER_FILE_MAX);
+	size_t len = strlen(name);
+	int rc = fs_read(root, "/etc/shadow", &b, err);
+	if (rc && err->code != ERR_NOT_FOUND) return rc;
+	*ret_has_password = false;
+	for (const char *line = rc ? "" : buf_str(&b); *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		if (strncmp(line, name, len) != 0 || line[len] != ':') continue;
+		char first = line[len + 1];
+		*ret_has_password = first != '!' && first != '*';
+	}
+	buf_wipe(&b);
+	if (rc) err_clear(err);
+	return 0;
+}

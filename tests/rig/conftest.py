@@ -33,6 +33,11 @@ def dnf_root():
     return made("dnf.sh")
 
 
+@pytest.fixture(scope="session")
+def systemd_root():
+    return made("systemd.sh")
+
+
 class Box:
     """Commands in an overlay of a root; what one writes the next one sees."""
 
