@@ -7,6 +7,9 @@
 /* Longest word that str_nearest compares: field, type and verb names are far shorter. */
 #define NEAREST_MAX 64
 
+/* A shorter word is near to every other short one: it is known only in another case. */
+#define NEAREST_MIN 3
+
 void strs_add(struct strs *list, const char *s) {
 	if (list->count == list->cap) {
 		list->cap = list->cap ? list->cap * 2 : 8;
@@ -39,12 +42,8 @@ char *strs_join(const struct strs *list, const char *sep, struct arena *arena) {
 	for (size_t i = 0; i < list->count; i++) len += strlen(list->items[i]) + (i ? sep_len : 0);
 	p = text = arena_alloc(arena, len + 1);
 	for (size_t i = 0; i < list->count; i++) {
-		size_t n = strlen(list->items[i]);
-
-		if (i) memcpy(p, sep, sep_len);
-		if (i) p += sep_len;
-		memcpy(p, list->items[i], n);
-		p += n;
+		if (i) p = mempcpy(p, sep, sep_len);
+		p = mempcpy(p, list->items[i], strlen(list->items[i]));
 	}
 	return text;
 }
@@ -188,7 +187,7 @@ static size_t distance(const char *a, size_t n, const char *b, size_t m) {
 
 const char *str_nearest(const char *word, const char *const *candidates, size_t count) {
 	size_t n = strlen(word);
-	size_t best = 1 + n / 4 + 1;
+	size_t best = n < NEAREST_MIN ? 1 : 1 + n / 4 + 1;
 	const char *nearest = NULL;
 
 	if (n > NEAREST_MAX) return NULL;

@@ -54,7 +54,7 @@ size_t str_utf8_count(const char *s);
 
 /**
  * The candidate nearest to word by edit distance (insert, delete, replace, swap of neighbours; case folded) or NULL
- * when none is near enough (distance above 1 + length / 4): for "did you mean".
+ * when none is near enough (distance above 1 + length / 4; above 0 below three bytes): for "did you mean".
  */
 const char *str_nearest(const char *word, const char *const *candidates, size_t count);
 

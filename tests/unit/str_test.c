@@ -48,14 +48,30 @@ static const struct {
 	{"\xc3", 1, 1}, {"abc", 0, 0},
 };
 
-static const char *const verbs[] = {"apply", "validate", "plan", "status", "wait", "report"};
+static const char *const verbs[] = {"apply", "validate", "plan", "status", "wait", "report", "x", "go"};
 
 static const struct {
 	const char *word, *nearest;
 } nearest[] = {
-	{"aply", "apply"},	  {"APPLY", "apply"},	  {"palpy", "apply"},	{"qqqly", NULL},      {"paln", "plan"},
-	{"valdiate", "validate"}, {"vlidat", "validate"}, {"stauts", "status"}, {"frobnicate", NULL}, {"", NULL},
-	{"wiat", "wait"},	  {"reportx", "report"},
+	{"aply", "apply"},
+	{"APPLY", "apply"},
+	{"palpy", "apply"},
+	{"qqqly", NULL},
+	{"paln", "plan"},
+	{"valdiate", "validate"},
+	{"vlidat", "validate"},
+	{"stauts", "status"},
+	{"frobnicate", NULL},
+	{"", NULL},
+	{"wiat", "wait"},
+	{"reportx", "report"},
+	{"y", NULL},
+	{"X", "x"},
+	{"f", NULL},
+	{"xe", NULL},
+	{"gp", NULL},
+	{"GO", "go"},
+	{"gox", "go"},
 };
 
 static const struct {
