@@ -163,10 +163,10 @@ size_t log_cut(const char *text, size_t len) {
 }
 
 void log_redact(const char *text, struct buf *out) {
-	if (!secrets.count) {
-		buf_adds(out, text);
-		return;
-	}
+	size_t plain = secrets.count ? 0 : strnlen(text, out->max - out->len);
+
+	buf_add(out, text, plain); /* nothing to hide in it; what is above the maximum is dropped below */
+	text += plain;
 	while (*text) {
 		size_t covered = secret_at(text);
 

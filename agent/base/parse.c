@@ -199,11 +199,12 @@ bad:
 	return err_set(err, ERR_INVALID, "'%s' is not a time: write it in UTC like 2026-11-20T13:00:00Z", s);
 }
 
-static int hex_digit(char c) {
-	if (c >= '0' && c <= '9') return c - '0';
-	if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-	return -1;
+static unsigned hex_digit(char c) {
+	static const char digits[] = "0123456789abcdef";
+	unsigned value = 0;
+
+	while (value < 15 && digits[value] != tolower((unsigned char)c)) value++;
+	return value;
 }
 
 int parse_hex(const char *s, unsigned char *ret_bytes, size_t n, struct err *err) {
