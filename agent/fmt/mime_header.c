@@ -84,13 +84,13 @@ static void take_field(const char *name, const char *value, struct arena *arena,
 	}
 }
 
-/* One field with its folded lines, unfolded into field; false at the end of the header. */
-static int next_field(struct mime_span *rest, struct buf *field, bool *ret_is_end, struct err *err) {
+/* One field with its folded lines, unfolded into field, the ':' behind *ret_name_len bytes; or the header's end. */
+static int next_field(struct mime_span *rest, struct buf *field, size_t *ret_name_len, bool *ret_is_end,
+		      struct err *err) {
 	struct mime_span line;
 	*ret_is_end = !mime_line(rest, &line) || line.len == 0;
 	if (*ret_is_end) return 0;
-	size_t name_len;
-	if (!mime_is_field(&line, &name_len) || memchr(line.data, 0, line.len)) {
+	if (!mime_is_field(&line, ret_name_len) || memchr(line.data, 0, line.len)) {
 		return err_set(err, ERR_INVALID, "a line of its header is no 'Name: value'");
 	}
 	buf_add(field, line.data, line.len);
@@ -105,16 +105,17 @@ int mime_read_header(struct mime_span *rest, struct arena *arena, struct mime_he
 	struct mime_header header = {.type = "text/plain", .encoding = "7bit"};
 	for (size_t count = 0;; count++) {
 		struct buf field AUTO_BUF = BUF_INIT(MIME_FIELD_MAX);
-		bool is_end;
-		int rc = next_field(rest, &field, &is_end, err);
+		size_t name_len = 0;
+		bool is_end = false;
+		int rc = next_field(rest, &field, &name_len, &is_end, err);
 		if (rc < 0) return rc;
 		if (is_end) break;
 		if (count == MIME_FIELDS_MAX) {
 			return err_set(err, ERR_LIMIT, "its header has more than %d fields", MIME_FIELDS_MAX);
 		}
-		char *value = strchr(field.data, ':');
-		*value++ = '\0';
-		take_field(field.data, str_trim(value), arena, &header);
+		const char *text = buf_str(&field);
+		char *value = str_trim(arena_strdup(arena, text + name_len + 1));
+		take_field(arena_dup(arena, text, name_len), value, arena, &header);
 	}
 	*ret_header = header;
 	return 0;

@@ -72,7 +72,7 @@ int subst_expand(const char *text, subst_lookup_fn lookup, void *arg, struct are
 			buf_adds(&out, "${");
 			s += 3;
 		} else if (str_starts(s, "${")) {
-			size_t len;
+			size_t len = 0;
 			int rc = expand_one(s, lookup, arg, &out, &len, err);
 			if (rc < 0 && ret_offset) *ret_offset = (size_t)(s - text);
 			if (rc < 0) return rc;
