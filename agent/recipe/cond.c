@@ -191,13 +191,13 @@ static int read_list(struct cond *c, const struct cond_value *needle, bool *ret_
 }
 
 static int read_comparison(struct cond *c, struct cond_value *ret) {
-	struct cond_value left, right;
+	struct cond_value left = {0}, right = {0};
 	int rc = read_unary(c, &left);
 	if (rc < 0) return rc;
 	skip_space(c);
 	const char *place = c->at;
-	enum cond_op op;
-	bool result;
+	enum cond_op op = COND_EQ;
+	bool result = false;
 	if (is_word(c, "in")) {
 		c->at += 2;
 		rc = read_list(c, &left, &result);

@@ -52,12 +52,12 @@ static const char *name_from_file(const char *file, struct arena *arena) {
 /* An include that is open already: "a.yaml → b.yaml → a.yaml". */
 static void include_circle(struct recipe_load *load, const struct yml_node *at, const char *key) {
 	AUTO_STRS struct strs way = {0};
-	bool is_in = false;
+	const char *first = NULL;
 	for (size_t i = 0; i < load->open_keys.count; i++) {
-		if (str_eq(load->open_keys.items[i], key)) is_in = true;
-		if (is_in) strs_add(&way, load->open_files.items[i]);
+		if (!first && str_eq(load->open_keys.items[i], key)) first = load->open_files.items[i];
+		if (first) strs_add(&way, load->open_files.items[i]);
 	}
-	strs_add(&way, way.items[0]);
+	strs_add(&way, first);
 	diag_add(load->diags, at, "includes form a circle: %s", strs_join(&way, " → ", load->arena));
 }
 

@@ -169,10 +169,11 @@ static bool is_misspelt(const struct shape *shape, const struct yml_node *node, 
 }
 
 static bool check_required(const struct bind *b, const struct shape *shape, const struct yml_node *node,
-			   const struct field *given) {
+			   const char *given) {
 	bool is_ok = true;
 	for (const struct field *f = shape->fields; f->name; f++) {
-		if (!f->is_required || f == given || (node->kind == YML_MAP && yml_get(node, f->name))) continue;
+		if (!f->is_required || str_eq(f->name, given) || (node->kind == YML_MAP && yml_get(node, f->name)))
+			continue;
 		if (is_misspelt(shape, node, f->name)) continue;
 		diag_add(b->diags, node, "missing key '%s': %s", f->name, f->help);
 		is_ok = false;
@@ -219,7 +220,7 @@ static bool bind_shape(const struct bind *b, const struct shape *shape, const st
 		schema_field(shape, node->kind == YML_SEQ ? shape->list_field : shape->scalar_field);
 	if (!field) return refuse(b, shape, node);
 	bool is_ok = bind_field(b, field, node, out);
-	return check_required(b, shape, node, field) && is_ok;
+	return check_required(b, shape, node, field->name) && is_ok;
 }
 
 bool schema_bind(const struct shape *shape, const struct yml_node *node, enum schema_refs refs, void *out,
