@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/context.h"
 #include "cli/opt.h"
+#include "engine/manifest.h"
 #include "engine/run.h"
 #include "engine/state.h"
 #include "engine/worker.h"
@@ -23,7 +24,7 @@
 
 struct options {
 	struct strs vars, only;
-	const char *from, *facts;
+	const char *from, *facts, *locked;
 	bool has_detailed_exitcode;
 };
 
@@ -35,6 +36,8 @@ static const struct opt opts[] = {
 	{"from", 0, "ID", "leave out the steps before this one", OPT_TEXT, offsetof(struct options, from), 0, 0},
 	{"facts", 0, "FILE", "plan for the machine of `dsagent facts --save FILE`, without probing this one", OPT_TEXT,
 	 offsetof(struct options, facts), 0, 0},
+	{"locked", 0, "FILE", "the versions of a manifest.json and no others", OPT_TEXT,
+	 offsetof(struct options, locked), 0, 0},
 	{"detailed-exitcode", 0, NULL, "end with 5 instead of 0 when there is something to do", OPT_FLAG,
 	 offsetof(struct options, has_detailed_exitcode), 0, 0},
 	{0},
@@ -67,6 +70,7 @@ struct planning {
 	const struct fs_root *root;
 	struct fetch *fetch;
 	struct state *state; /* NULL: nothing is remembered */
+	struct js *lock;
 	const char *const *env;
 	bool is_probing;
 	struct finding *findings;
@@ -120,6 +124,7 @@ static void probe_step(struct planning *p, size_t i) {
 		.root = p->root,
 		.fetch = p->fetch,
 		.env = p->env,
+		.lock = p->lock,
 		.is_done = p->state && state_is_done(p->state, p->plan->recipe_name, step),
 		.timeout_ms = PROBE_TIMEOUT_MS,
 	};
@@ -237,6 +242,7 @@ static int make_plan(struct planning *p, const struct options *o, const struct s
 	} else if (context_facts(ctx, &p->facts, &err))
 		return cli_fail(EXIT_NO_START, &err);
 	if (context_root(ctx, &p->root, &err)) return cli_fail(EXIT_NO_START, &err);
+	if (o->locked && manifest_read_lock(o->locked, p->facts, &p->lock, &err)) return cli_fail(EXIT_USAGE, &err);
 	struct plan_options how = {.facts = p->facts, .env = ctx->env, .only = o->only, .from = o->from};
 	p->plan = plan_build(recipe, &how, &ctx->arena, &diags);
 	if (!p->plan) return cli_diags(&diags);
@@ -258,7 +264,7 @@ int cmd_plan(struct context *ctx, int argc, char **argv) {
 	int code = opt_parse(&verb, ctx, argc, argv, &o, &args);
 	if (code == OPT_GO) {
 		code = make_plan(&p, &o, &args, &saved);
-		if (code == EXIT_OK_) {
+		if (code == EXIT_OK_ && p.plan) {
 			for (size_t i = 0; i < p.plan->count; i++) probe_step(&p, i);
 			count_outcomes(&p, counts);
 			code = ctx->is_json ? print_json(&p, counts) : print_plan(&p, counts);
@@ -267,6 +273,7 @@ int cmd_plan(struct context *ctx, int argc, char **argv) {
 		if (code == EXIT_OK_ && o.has_detailed_exitcode && is_pending) code = EXIT_CHANGES;
 	}
 	state_free(p.state);
+	js_free(p.lock);
 	strs_clear(&o.vars);
 	strs_clear(&o.only);
 	return code;

@@ -95,7 +95,7 @@ static bool is_newer(const struct js *a, const struct js *b) {
 
 int context_status(struct context *ctx, struct js **ret_js, bool *ret_is_system, struct err *err) {
 	const struct fs_root *root = NULL;
-	struct context_paths paths;
+	struct context_paths paths = {0};
 	AUTO_JS struct js *own = NULL, *system_js = NULL;
 	int rc = context_root(ctx, &root, err);
 	if (!rc) rc = context_paths(ctx, &paths, err);

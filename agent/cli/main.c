@@ -10,8 +10,6 @@
 #include "cli/context.h"
 #include "cli/opt.h"
 
-extern char **environ;
-
 /* Longest list of verbs. */
 #define HELP_MAX (16 * 1024)
 
@@ -28,6 +26,7 @@ static const struct verb verbs[] = {
 	{"status", "show what runs, how far it is, what failed", cmd_status},
 	{"wait", "wait until the run is ready or has failed", cmd_wait},
 	{"logs", "show what the steps wrote", cmd_logs},
+	{"doctor", "look whether this machine, or its GPUs, can do the work", cmd_doctor},
 	{"facts", "show what is known of machine and instance", cmd_facts},
 	{"explain", "show the manual of a step type", cmd_explain},
 	{"schema", "print the JSON Schema of recipes, for editors", cmd_schema},
