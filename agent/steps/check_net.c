@@ -71,7 +71,7 @@ static int connect_one(const struct addrinfo *ai, const char *address, int64_t u
 }
 
 static int connect_to(const char *address, int64_t until_ms, struct arena *arena, int *ret_fd, struct err *err) {
-	const char *host, *port;
+	const char *host = NULL, *port = NULL;
 	int r = check_net_split(address, arena, &host, &port, err);
 	if (r < 0) return r;
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;

@@ -184,7 +184,7 @@ static int install_packaged(struct py *py, const struct py_interpreter *found, s
 static int install_by_uv(struct py *py, struct py_interpreter *ret_python, struct err *err) {
 	struct python_params any = {.venv = py->p->venv};
 	struct py_interpreter helper;
-	const char *uv = py_uv_find(py), *path;
+	const char *uv = py_uv_find(py), *path = NULL;
 	int r = 0;
 	if (!uv) {
 		struct py_interpreter none = {.version = "3"};

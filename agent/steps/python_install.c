@@ -134,6 +134,7 @@ static int write_list(struct py *py, const char *name, const struct buf *list, c
 }
 
 static int write_requirements(struct py *py, bool adds_pip, const char **ret_path, struct err *err) {
+	AUTO_STRS struct strs others = {0};
 	AUTO_BUF struct buf list = BUF_INIT(LIST_MAX);
 	const struct python_params *p = py->p;
 	for (size_t i = 0; i < p->sets.count; i++) {
@@ -143,10 +144,12 @@ static int write_requirements(struct py *py, bool adds_pip, const char **ret_pat
 	}
 	for (size_t i = 0; i < p->packages.count; i++) buf_addf(&list, "%s\n", p->packages.items[i]);
 	if (adds_pip) buf_adds(&list, "pip\n");
+	py_lock_others(py, &others);
+	for (size_t i = 0; i < others.count; i++) buf_addf(&list, "%s\n", others.items[i]);
 	return write_list(py, "requirements.txt", &list, ret_path, err);
 }
 
-/* Pins what is to be kept to what the venv sees now. */
+/* Pins what is to be kept to what the venv sees now, and all to what the manifest of --locked has. */
 static int write_constraints(struct py *py, const char **ret_path, struct err *err) {
 	AUTO_BUF struct buf list = BUF_INIT(LIST_MAX);
 	const struct python_params *p = py->p;
@@ -161,6 +164,7 @@ static int write_constraints(struct py *py, const char **ret_path, struct err *e
 				       name, p->interpreter ? p->interpreter : "the interpreter");
 		buf_addf(&list, "%s==%s\n", name, dist->version);
 	}
+	py_lock_constraints(py, &list);
 	return write_list(py, "constraints.txt", &list, ret_path, err);
 }
 
@@ -196,8 +200,8 @@ static int run_installer(struct py *py, const char *list, const char *constraint
 }
 
 int py_install(struct py *py, bool adds_pip, struct err *err) {
-	const char *list, *constraints = NULL;
+	const char *list = NULL, *constraints = NULL;
 	int r = write_requirements(py, adds_pip, &list, err);
-	if (r == 0 && py->p->keep.count) r = write_constraints(py, &constraints, err);
+	if (r == 0 && (py->p->keep.count || py->ctx->lock)) r = write_constraints(py, &constraints, err);
 	return r < 0 ? r : run_installer(py, list, constraints, err);
 }

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "fmt/diag.h"
+#include "fmt/js.h"
 #include "recipe/facts.h"
 #include "recipe/step.h"
 #include "steps/steps.h"
@@ -129,6 +130,59 @@ static void family_names(const struct field_items *items, const struct pkg_manag
 	}
 }
 
+/*
+ * The package's own name in what a recipe may write: "name=version/release" for apt, "name-version" for dnf, told by
+ * the version that is there.
+ */
+static const char *bare_name(const struct pkg_manager *manager, const char *asked, const char *version,
+			     struct arena *arena) {
+	if (str_eq(manager->name, "apt")) return arena_dup(arena, asked, strcspn(asked, "=/"));
+	for (const char *dash = strchr(asked, '-'); dash; dash = strchr(dash + 1, '-')) {
+		size_t len = strlen(dash + 1);
+		if (str_starts(version, dash + 1) && (!version[len] || strchr("-.", version[len])))
+			return arena_dup(arena, asked, (size_t)(dash - asked));
+	}
+	return asked;
+}
+
+/* The manifest's member for what a recipe asks for: NULL if it has none. */
+static const struct js *find_locked(const struct pkg_manager *manager, const struct js *packages, const char *asked,
+				    struct arena *arena, const char **ret_name) {
+	const struct js *entry = js_get(packages, asked);
+	*ret_name = asked;
+	for (const char *end = asked + strlen(asked); !entry && end > asked; end--) {
+		if (!strchr("-=/", *end) || !*end) continue;
+		const char *name = arena_dup(arena, asked, (size_t)(end - asked));
+		const struct js *found = js_get(packages, name);
+		if (!found || !str_eq(bare_name(manager, asked, js_str(found) ? js_str(found) : "", arena), name))
+			continue;
+		entry = found;
+		*ret_name = name;
+	}
+	return entry;
+}
+
+/* Names become "name=version" (apt) or "name-version" (dnf) of the manifest; what another package provides is only
+ * there or not. */
+static int lock_names(const struct pkg_manager *manager, const struct step_ctx *ctx, struct strs *names,
+		      struct err *err) {
+	AUTO_STRS struct strs unknown = {0};
+	const struct js *packages = js_get(ctx->lock, "packages");
+	char sign = str_eq(manager->name, "apt") ? '=' : '-';
+	for (size_t i = 0; i < names->count; i++) {
+		const char *name = NULL;
+		const struct js *entry = find_locked(manager, packages, names->items[i], ctx->arena, &name);
+		const char *version = js_str(entry);
+		if (!entry) strs_add(&unknown, names->items[i]);
+		if (version) names->items[i] = arena_printf(ctx->arena, "%s%c%s", name, sign, version);
+	}
+	if (!unknown.count) return 0;
+	return err_set(err, ERR_INVALID,
+		       "the manifest of --locked has no version of %s: apply without --locked once, and take the "
+		       "manifest of that",
+		       pkg_names_text(&unknown, PACKAGES_SHOWN_MAX, ctx->arena));
+}
+
 /* What is to be done, as probe says it and apply does it. */
 struct todo {
 	struct strs install, remove, upgrade, update; /* update: pending of everything, kept ones left out */
@@ -144,14 +198,14 @@ static void todo_clear(struct todo *t) {
 }
 #define AUTO_TODO AUTO(todo_clear)
 
-static int find_manager(const struct step_ctx *ctx, const struct pkg_manager **ret_manager, struct err *err) {
+/* NULL after an error on a system with neither apt nor dnf. */
+static const struct pkg_manager *find_manager(const struct step_ctx *ctx, struct err *err) {
 	const struct pkg_manager *manager = pkg_manager(ctx->facts->os.package_manager);
 	if (!manager)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "this system (%s %s) has neither apt nor dnf: packages cannot be installed here",
-			       ctx->facts->os.id, ctx->facts->os.version);
-	*ret_manager = manager;
-	return 0;
+		(void)err_set(err, ERR_UNSUPPORTED,
+			      "this system (%s %s) has neither apt nor dnf: packages cannot be installed here",
+			      ctx->facts->os.id, ctx->facts->os.version);
+	return manager;
 }
 
 /* Splits names into those that are installed by their own package, by any package, and not at all. */
@@ -199,8 +253,10 @@ static int find_todo(const struct packages_params *p, const struct pkg_manager *
 	family_names(&p->remove, manager, &remove);
 	for (size_t i = 0; i < upgrade.count; i++) strs_add_once(&install, upgrade.items[i]);
 	todo->wanted = install.count;
-	int rc = ask_installed(manager, ctx, &install, &own, &todo->install, err);
+	int rc = ctx->lock ? lock_names(manager, ctx, &install, err) : 0;
+	if (!rc) rc = ask_installed(manager, ctx, &install, &own, &todo->install, err);
 	if (!rc) rc = ask_installed(manager, ctx, &remove, &todo->remove, &ignored, err);
+	if (rc || ctx->lock) return rc; /* the manifest's version is the newest that is wanted */
 	for (size_t i = 0; i < upgrade.count; i++)
 		if (!strs_has(&todo->install, upgrade.items[i])) strs_add(&present, upgrade.items[i]);
 	if (!rc && (present.count || p->update || p->security_updates))
@@ -213,10 +269,10 @@ static int find_todo(const struct packages_params *p, const struct pkg_manager *
 
 static int packages_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
 	const struct packages_params *p = params;
-	const struct pkg_manager *manager = NULL;
+	const struct pkg_manager *manager = find_manager(ctx, err);
 	AUTO_TODO struct todo todo = {0};
-	int rc = find_manager(ctx, &manager, err);
-	if (!rc) rc = find_todo(p, manager, ctx, &todo, err);
+	if (!manager) return -(int)err->code;
+	int rc = find_todo(p, manager, ctx, &todo, err);
 	if (rc) return rc;
 	if (todo.install.count)
 		changes_add(changes, ctx->arena, NULL, "install %s (%zu of %zu package%s missing)",
@@ -242,14 +298,13 @@ static int packages_probe(const void *params, struct step_ctx *ctx, struct chang
 
 static int packages_apply(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err) {
 	const struct packages_params *p = params;
-	const struct pkg_manager *manager = NULL;
+	const struct pkg_manager *manager = find_manager(ctx, err);
 	AUTO_TODO struct todo todo = {0};
 	AUTO_STRS struct strs install = {0};
-	int rc = find_manager(ctx, &manager, err);
-	if (rc) return rc;
+	if (!manager) return -(int)err->code;
 	if (!ctx->facts->is_root)
 		return err_set(err, ERR_DENIED, "installing packages needs root: run sudo dsagent apply");
-	rc = find_todo(p, manager, ctx, &todo, err);
+	int rc = find_todo(p, manager, ctx, &todo, err);
 	if (rc) return rc;
 	for (size_t i = 0; i < todo.install.count; i++) strs_add_once(&install, todo.install.items[i]);
 	for (size_t i = 0; i < todo.upgrade.count; i++) strs_add_once(&install, todo.upgrade.items[i]);
@@ -262,6 +317,26 @@ static int packages_apply(const void *params, struct step_ctx *ctx, const struct
 		.releasever = p->releasever,
 	};
 	return manager->change(&ctx->machine, &change, err);
+}
+
+/* {"packages": {NAME: VERSION}}; null for what another package provides. */
+static int packages_record(const void *params, struct step_ctx *ctx, struct js *into, struct err *err) {
+	const struct packages_params *p = params;
+	const struct pkg_manager *manager = find_manager(ctx, err);
+	AUTO_STRS struct strs names = {0};
+	if (!manager) return -(int)err->code;
+	family_names(&p->install, manager, &names);
+	family_names(&p->upgrade, manager, &names);
+	if (!names.count) return 0;
+	struct pkg_installed *found = arena_alloc(ctx->arena, names.count * sizeof *found);
+	int rc = manager->query(&ctx->machine, &names, found, err);
+	for (size_t i = 0; !rc && i < names.count; i++) {
+		const char *version = found[i].version;
+		if (!version) continue;
+		js_set_str(js_child(into, "packages"), bare_name(manager, names.items[i], version, ctx->arena),
+			   found[i].is_provided ? NULL : version);
+	}
+	return rc;
 }
 
 const struct step_type step_packages = {
@@ -280,4 +355,5 @@ const struct step_type step_packages = {
 	.resources = packages_resources,
 	.probe = packages_probe,
 	.apply = packages_apply,
+	.record = packages_record,
 };

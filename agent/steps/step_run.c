@@ -61,7 +61,7 @@ static const char *title(const struct run_params *p, struct arena *arena) {
 		size_t len = strcspn(all, "\n"), cut = str_utf8_prefix(all, RUN_TITLE_MAX);
 		return len <= cut ? arena_dup(arena, all, len) : arena_printf(arena, "%s…", arena_dup(arena, all, cut));
 	}
-	const char *line = p->script;
+	const char *line = p->script ? p->script : "";
 	for (;;) {
 		line += strspn(line, " \t\r\n");
 		size_t len = strcspn(line, "\r\n");
