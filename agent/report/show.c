@@ -102,7 +102,7 @@ static bool is_utf8_locale(void) {
 	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		const char *value = getenv(names[i]);
-		if (!str_is_empty(value)) return strcasestr(value, "UTF-8") || strcasestr(value, "utf8");
+		if (value && *value) return strcasestr(value, "UTF-8") || strcasestr(value, "utf8");
 	}
 	return false;
 }

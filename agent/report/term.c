@@ -93,7 +93,7 @@ static void on_event(struct sink *sink, const struct event *event, const struct 
 	if (t->is_json)
 		event_js_print(event, view, &t->out);
 	else {
-		if (event->type == EVENT_STEP_LINE && event->step < t->count && event->text)
+		if (event->type == EVENT_STEP_LINE && t->steps && event->step < t->count && event->text)
 			keep_line(&t->steps[event->step], event->text);
 		if (t->is_live)
 			term_live_event(t, event, view);

@@ -4,8 +4,9 @@
 #include "sys/pkg_impl.h"
 
 #define LISTS_DIR "/var/lib/apt/lists"
+#define LISTS_LOCK "/var/lib/apt/lists/lock"
 
-static const char *const lock_paths[] = {"/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", LISTS_DIR "/lock",
+static const char *const lock_paths[] = {"/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", LISTS_LOCK,
 					 "/var/cache/apt/archives/lock", NULL};
 static const char *const configure_argv[] = {"dpkg", "--force-confdef", "--force-confold", "--configure", "-a", NULL};
 
