@@ -13,9 +13,11 @@
 #include "cli/cli.h"
 #include "cli/context.h"
 #include "cli/opt.h"
+#include "engine/manifest.h"
 #include "engine/run.h"
 #include "engine/state.h"
 #include "fmt/diag.h"
+#include "fmt/js.h"
 #include "io/http.h"
 #include "recipe/facts.h"
 #include "recipe/plan.h"
@@ -28,6 +30,9 @@
 /* Logs of older runs go when a new one begins. */
 #define RUNS_KEPT 20
 #define TAG_INTERVAL_MS (15LL * 1000)
+/* With full jitter 20 throttled calls take two minutes: well within the budget of the last state. */
+#define TAG_BACKOFF_BASE_MS 1000
+#define TAG_BACKOFF_CAP_MS (12LL * 1000)
 #define TAG_FINAL_BUDGET_MS (5LL * 60 * 1000)
 /* By hand one waits only a moment for the last tags; the sender goes on by itself. */
 #define TAG_LINGER_HAND_MS (3LL * 1000)
@@ -36,7 +41,7 @@
 struct apply_options {
 	bool is_boot, no_tags, no_wait, is_verbose;
 	struct strs vars, only;
-	const char *from;
+	const char *from, *locked;
 	int64_t jobs;
 };
 
@@ -47,6 +52,7 @@ static const struct opt options[] = {
 	{"var", 0, "K=V", "set a variable of the recipe", OPT_TEXTS, AT(vars), 0, 0},
 	{"only", 0, "ID", "run only this step; may be given again", OPT_TEXTS, AT(only), 0, 0},
 	{"from", 0, "ID", "leave out the steps above this one", OPT_TEXT, AT(from), 0, 0},
+	{"locked", 0, "FILE", "the versions of a manifest.json and no others, or fail", OPT_TEXT, AT(locked), 0, 0},
 	{"no-tags", 0, NULL, "set no EC2 tags", OPT_FLAG, AT(no_tags), 0, 0},
 	{"jobs", 'j', "N", "most steps at once (4)", OPT_INT, AT(jobs), 1, RUN_JOBS_MAX},
 	{"no-wait", 0, NULL, "end with 3 if another dsagent is at work", OPT_FLAG, AT(no_wait), 0, 0},
@@ -78,6 +84,7 @@ struct apply {
 	const struct plan *plan;
 	struct fetch *fetch;
 	struct state *state;
+	struct js *lock;
 	struct sink *sinks[SINKS_MAX + 1];
 	size_t sink_count;
 	int lock_fd;
@@ -155,6 +162,8 @@ static int open_tags(struct apply *a, struct err *err) {
 		.status_path = fs_host_path(a->root, arena_printf(&a->ctx->arena, "%s/status.json", a->paths.run_dir),
 					    &a->ctx->arena),
 		.interval_ms = TAG_INTERVAL_MS,
+		.backoff_base_ms = TAG_BACKOFF_BASE_MS,
+		.backoff_cap_ms = TAG_BACKOFF_CAP_MS,
 		.final_budget_ms = TAG_FINAL_BUDGET_MS,
 		.linger_ms = a->opts.is_boot ? TAG_FINAL_BUDGET_MS : TAG_LINGER_HAND_MS,
 		.open_aws = context_open_aws,
@@ -180,6 +189,7 @@ static int open_sinks(struct apply *a, struct err *err) {
 static void apply_clear(struct apply *a) {
 	for (size_t i = 0; i < a->sink_count; i++) a->sinks[i]->close(a->sinks[i]);
 	state_free(a->state);
+	js_free(a->lock);
 	if (a->lock_fd >= 0) (void)close(a->lock_fd);
 	strs_clear(&a->opts.vars);
 	strs_clear(&a->opts.only);
@@ -204,6 +214,8 @@ static int make_plan(struct apply *a, const struct strs *names) {
 	const struct recipe *recipe = context_recipe(a->ctx, names, &a->opts.vars, false, &diags);
 	if (!recipe) return cli_diags(&diags);
 	if (context_facts(a->ctx, &a->facts, &err)) return cli_fail(EXIT_NO_START, &err);
+	if (a->opts.locked && manifest_read_lock(a->opts.locked, a->facts, &a->lock, &err))
+		return cli_fail(EXIT_USAGE, &err);
 	struct plan_options how = {.facts = a->facts, .env = a->ctx->env, .only = a->opts.only, .from = a->opts.from};
 	a->plan = plan_build(recipe, &how, &a->ctx->arena, &diags);
 	return a->plan ? EXIT_OK_ : cli_diags(&diags);
@@ -222,6 +234,16 @@ static int start(struct apply *a, struct err *err) {
 	return open_sinks(a, err);
 }
 
+/* A box without its manifest works: it is said, and no failure. An interrupted run ends at once; the next one records.
+ */
+static void record(const struct apply *a, const struct run_options *how, const struct run_result *result) {
+	struct err err = {0};
+	bool is_partial = a->opts.only.count || a->opts.from;
+	if (result->status == RUN_INTERRUPTED) return;
+	if (manifest_update(how, result, a->paths.state_dir, is_partial, &err))
+		log_warning("what was installed could not be written down: %s", err.msg);
+}
+
 static int run(struct apply *a, struct run_result *ret_result, struct err *err) {
 	struct run_options how = {
 		.plan = a->plan,
@@ -229,6 +251,7 @@ static int run(struct apply *a, struct run_result *ret_result, struct err *err) 
 		.root = a->root,
 		.fetch = a->fetch,
 		.state = a->state,
+		.lock = a->lock,
 		.env = run_environment(a->facts, a->ctx->env, &a->ctx->arena),
 		.sinks = a->sinks,
 		.run_id = a->run_id,
@@ -236,7 +259,9 @@ static int run(struct apply *a, struct run_result *ret_result, struct err *err) 
 		.log_dir = a->log_dir,
 		.jobs = (unsigned)a->opts.jobs,
 	};
-	return run_plan(&how, ret_result, err);
+	int rc = run_plan(&how, ret_result, err);
+	if (!rc) record(a, &how, ret_result);
+	return rc;
 }
 
 int cmd_apply(struct context *ctx, int argc, char **argv) {

@@ -15,6 +15,7 @@ struct err;
 struct facts;
 struct fetch;
 struct fs_root;
+struct js;
 struct plan;
 struct state;
 
@@ -26,6 +27,7 @@ struct run_options {
 	const struct fs_root *root;
 	struct fetch *fetch;
 	struct state *state;
+	const struct js *lock;	   /* the manifest of --locked, or NULL */
 	const char *const *env;	   /* environment of the steps' commands */
 	struct sink *const *sinks; /* NULL-terminated */
 	const char *run_id, *version;

@@ -112,6 +112,7 @@ static int work_init(struct work *w, const struct worker_task *task, int fd, str
 	w->ctx = (struct step_ctx){.facts = task->facts,
 				   .fetch = task->fetch,
 				   .env = &task->step->common.env,
+				   .lock = task->lock,
 				   .is_done = task->is_done,
 				   .arena = arena};
 	int rc = find_user(w, err);
@@ -323,4 +324,11 @@ int worker_probe(const struct worker_task *task, struct changes *ret_changes, st
 	int rc = work_init(&w, task, -1, arena, err);
 	if (rc) return rc;
 	return probe(&w, ret_changes, err);
+}
+
+int worker_record(const struct worker_task *task, struct js *into, struct arena *arena, struct err *err) {
+	struct work w;
+	if (!task->step->type->record || task->step->common.is_sensitive) return 0;
+	int rc = work_init(&w, task, -1, arena, err);
+	return rc ? rc : task->step->type->record(task->step->params, &w.ctx, into, err);
 }

@@ -16,6 +16,7 @@ struct changes;
 struct facts;
 struct fetch;
 struct fs_root;
+struct js;
 struct plan_step;
 
 enum frame_type {
@@ -44,7 +45,8 @@ struct worker_task {
 	const struct fs_root *root;
 	struct fetch *fetch;
 	const char *const *env;
-	bool is_done; /* recorded as done within its frequency */
+	const struct js *lock; /* of --locked, or NULL */
+	bool is_done;	       /* recorded as done within its frequency */
 	int64_t timeout_ms;
 };
 
@@ -76,3 +78,6 @@ void worker_clear(struct worker *worker);
  */
 CHECK_RESULT int worker_probe(const struct worker_task *task, struct changes *ret_changes, struct arena *arena,
 			      struct err *err);
+
+/** The type's part of the manifest, in the calling process. Nothing for a type without one, or a sensitive step. */
+CHECK_RESULT int worker_record(const struct worker_task *task, struct js *into, struct arena *arena, struct err *err);

@@ -72,7 +72,7 @@ static int parse_error(const json_error_t *error, struct err *err) {
 }
 
 static bool is_blank(const char *data, size_t len) {
-	while (len > 0 && memchr(" \t\r\n", data[len - 1], 4)) len--;
+	while (len > 0 && data[len - 1] && strchr(" \t\r\n", data[len - 1])) len--;
 	return len == 0;
 }
 
@@ -117,6 +117,12 @@ void js_set_bool(struct js *object, const char *key, bool b) { set(object, key, 
 
 void js_set_real(struct js *object, const char *key, double x) {
 	set(object, key, isfinite(x) ? must(json_real(x)) : json_null()); /* JSON has neither infinity nor NaN */
+}
+
+struct js *js_child(struct js *object, const char *key) {
+	const struct js *child = js_get(object, key);
+	if (!json_is_object(of_const(child))) js_set(object, key, js_object());
+	return (struct js *)json_object_get(of(object), key);
 }
 
 void js_push(struct js *array, struct js *value) {

@@ -33,6 +33,9 @@ void js_set_int(struct js *object, const char *key, int64_t n);
 void js_set_real(struct js *object, const char *key, double x);
 void js_set_bool(struct js *object, const char *key, bool b);
 
+/** The member object of that name, made (instead of what is no object) if need be; borrowed. */
+struct js *js_child(struct js *object, const char *key);
+
 /** Appends to an array; takes over the reference. */
 void js_push(struct js *array, struct js *value);
 void js_push_str(struct js *array, const char *s);

@@ -16,6 +16,7 @@ struct diags;
 struct err;
 struct facts;
 struct fetch;
+struct js;
 struct yml_node;
 
 /** One thing that is not as the step wants it. */
@@ -39,6 +40,7 @@ struct step_ctx {
 	struct fetch *fetch;	      /* nothing is opened until it is used */
 	const struct exec_user *user; /* run_as, or NULL: as dsagent runs */
 	const struct field_map *env;  /* the step's own `env`, in machine.env already; for text only */
+	const struct js *lock;	      /* the manifest of --locked, as the types' `record` wrote it, or NULL */
 	bool is_done;		      /* this very content is recorded as done within the step's frequency: for `run` */
 	struct arena *arena;	      /* the worker's; freed with it */
 };
@@ -59,6 +61,12 @@ struct step_type {
 	int (*probe)(const void *params, struct step_ctx *ctx, struct changes *ret_changes, struct err *err);
 	/** Ensures it. Safe to repeat after any interruption. */
 	int (*apply)(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err);
+	/**
+	 * Adds what is there now, with versions, to the manifest: {"packages": …, "venvs": …, "r": {LIBRARY: {NAME:
+	 * VERSION}}}; several steps share one member (js_child). Reads only. What is not there adds nothing. May be
+	 * NULL.
+	 */
+	int (*record)(const void *params, struct step_ctx *ctx, struct js *into, struct err *err);
 };
 
 /** The table (steps/steps.c), ends with NULL. Passed down by cli/ as `const struct step_type *const *types`. */

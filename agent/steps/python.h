@@ -14,7 +14,10 @@
 #include "fmt/digest.h"
 #include "steps/python_req.h"
 
+struct buf;
 struct facts;
+struct js;
+struct py_venv;
 struct step_ctx;
 
 enum python_installer { PYTHON_INSTALLER_AUTO, PYTHON_INSTALLER_UV, PYTHON_INSTALLER_PIP };
@@ -37,6 +40,7 @@ struct python_params {
 
 struct py_dist {
 	const char *name, *version; /* normalised name */
+	const char *path;	    /* of its dist-info or egg-info */
 };
 
 struct py_dists {
@@ -51,6 +55,10 @@ struct py_dists {
  */
 CHECK_RESULT int py_dists_read(struct py_dists *dists, const struct fs_root *root, const char *dir,
 			       struct strs *ret_half, struct arena *arena, struct err *err);
+/** {NAME: {"version": …, "record_sha256": …}} of what is installed in the venv itself: RECORD lists a wheel's files
+ * with their hashes, so its own hash stands for all that was unpacked. */
+CHECK_RESULT int py_dists_record(const struct py_venv *venv, const struct step_ctx *ctx, struct js *into,
+				 struct err *err);
 /** The first of that normalised name (sys.path order), or NULL. */
 const struct py_dist *py_dists_find(const struct py_dists *dists, const char *name);
 
@@ -128,6 +136,13 @@ const char *const *py_environment(const struct py *py);
 CHECK_RESULT int py_command(struct py *py, const char *const *argv, const char *what, struct err *err);
 /** One resolver call for all that is asked for. */
 CHECK_RESULT int py_install(struct py *py, bool adds_pip, struct err *err);
+
+/** --locked: refuses requirements that the manifest has no version of. */
+CHECK_RESULT int py_lock_check(const struct py *py, struct err *err);
+/** --locked: "name==version" of what is in the venv at another version than the manifest's. */
+void py_lock_others(const struct py *py, struct strs *ret_requirements);
+/** --locked: "name==version" lines for all that the manifest has of this venv but what is kept. */
+void py_lock_constraints(const struct py *py, struct buf *out);
 
 /** Imports what was asked for. */
 CHECK_RESULT int py_prove(struct py *py, struct err *err);

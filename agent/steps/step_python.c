@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/parse.h"
 #include "fmt/diag.h"
+#include "fmt/js.h"
 #include "recipe/facts.h"
 #include "recipe/recipe.h"
 #include "recipe/step.h"
@@ -162,7 +163,8 @@ static int py_open(const struct python_params *p, struct step_ctx *ctx, struct p
 		version = py->state.full_version;
 	else if (!version && py_interpreter_find(p, ctx, &python))
 		version = arena_strdup(ctx->arena, python.version);
-	return load_requirements(py, version ? version : "3.12", err);
+	r = load_requirements(py, version ? version : "3.12", err);
+	return r < 0 ? r : py_lock_check(py, err);
 }
 
 /* "numpy" or "numpy>=2 (1.26 is there)" when it has to be installed, NULL when it is in place. */
@@ -204,12 +206,26 @@ static void add_venv_change(const struct py *py, struct changes *changes) {
 			    py->state.state == PY_VENV_HALF ? " (an earlier attempt was interrupted)" : "");
 }
 
+/* What is there at another version than the manifest has. */
+static void add_locked_change(const struct py *py, struct changes *changes) {
+	AUTO_STRS struct strs others = {0}, shown = {0};
+	struct arena *arena = py->ctx->arena;
+	py_lock_others(py, &others);
+	for (size_t i = 0; i < others.count && i < NAMES_SHOWN; i++) strs_add(&shown, others.items[i]);
+	if (!others.count) return;
+	const char *names = strs_join(&shown, ", ", arena);
+	if (others.count > NAMES_SHOWN)
+		names = arena_printf(arena, "%s and %zu more", names, others.count - NAMES_SHOWN);
+	changes_add(changes, arena, NULL, "install %s, as the manifest has them", names);
+}
+
 static int python_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
 	struct py py;
 	int r = py_open(params, ctx, &py, err);
 	if (r < 0) return r;
 	if (py.state.state != PY_VENV_READY) add_venv_change(&py, changes);
 	add_install_change(&py, changes);
+	add_locked_change(&py, changes);
 	if (py.reqs.has_absent_file)
 		changes_add(changes, ctx->arena, NULL, "install from a requirements file that is not there yet");
 	bool has_content = py.reqs.count || py.p->imports.count || py.p->keep.count;
@@ -259,12 +275,15 @@ static int remove_half(struct py *py, struct err *err) {
  * be had, ensurepip does.
  */
 static int install_all(struct py *py, struct err *err) {
+	AUTO_STRS struct strs others = {0};
 	bool lacks_pip = py->state.is_ours && !py_dists_find(&py->state.dists, "pip");
 	const char *ensurepip[] = {arena_printf(py->ctx->arena, "%s/bin/python", py->venv), "-m", "ensurepip",
 				   "--default-pip", NULL};
 	int r = remove_half(py, err);
 	if (r == 0 && lacks_pip && !py->uv) r = py_command(py, ensurepip, "put pip into the venv", err);
-	if (r == 0 && (py->reqs.count || (lacks_pip && py->uv))) r = py_install(py, lacks_pip && py->uv, err);
+	py_lock_others(py, &others);
+	if (r == 0 && (py->reqs.count || others.count || (lacks_pip && py->uv)))
+		r = py_install(py, lacks_pip && py->uv, err);
 	return r;
 }
 
@@ -303,6 +322,16 @@ static int python_apply(const void *params, struct step_ctx *ctx, const struct c
 	return r;
 }
 
+static int python_record(const void *params, struct step_ctx *ctx, struct js *into, struct err *err) {
+	const struct python_params *p = params;
+	struct py_venv venv;
+	int r = py_venv_read(p, ctx, &venv, err);
+	if (r < 0 || venv.state != PY_VENV_READY) return r;
+	struct js *entry = js_child(js_child(into, "venvs"), p->venv);
+	js_set_str(entry, "python", venv.full_version);
+	return py_dists_record(&venv, ctx, js_child(entry, "distributions"), err);
+}
+
 const struct step_type step_python = {
 	.name = "python",
 	.summary = "a Python of the asked version, a venv, and packages in it that are proved to load",
@@ -317,4 +346,5 @@ const struct step_type step_python = {
 	.resources = python_resources,
 	.probe = python_probe,
 	.apply = python_apply,
+	.record = python_record,
 };

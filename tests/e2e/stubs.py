@@ -138,7 +138,9 @@ for a in it:
     elif not a.startswith("-"):
         names.append(a)
 code = 0
+full = {f"{p.name}-{p.read_text()}-1": p.name for p in installed.iterdir()}  # NAME-VERSION-RELEASE names it too: rpm(8)
 for name in names or (sorted(p.name for p in installed.iterdir()) if "-qa" in args else []):
+    name = full.get(name, name)
     if (installed / name).exists():
         fields = {"NAME": name, "VERSION": (installed / name).read_text(), "RELEASE": "1", "ARCH": "noarch", "EPOCH": "(none)",
                   "EPOCHNUM": "0", "EVR": (installed / name).read_text() + "-1"}
@@ -161,6 +163,8 @@ if verb in ("install", "remove", "upgrade", "update"):
     if not held:
         print("Error: Can't create transaction lock on /var/lib/rpm/.rpm.lock (Resource temporarily unavailable)", file=sys.stderr)
         sys.exit(1)
+    full = {f"{p.name}-{p.read_text()}-1": p.name for p in known.iterdir()}
+    names = [full.get(n, n) for n in names]
     missing = [n for n in names if verb == "install" and not (known / n).exists() and not (installed / n).exists()]
     for name in missing:
         print(f"No match for argument: {name}")
