@@ -35,8 +35,9 @@ struct report_tags_conf {
 	const char *instance_id;
 	const char *status_path; /* status.json on the machine: the newest run's id, so that an old sender gives way */
 	int64_t interval_ms;	 /* at most one call in this time unless the state changes: 15,000 */
-	int64_t final_budget_ms; /* how long the final state is retried: 300,000 */
-	int64_t linger_ms;	 /* how long close waits for that; then the sender goes on alone */
+	int64_t backoff_base_ms, backoff_cap_ms; /* between failed calls: at first, at most */
+	int64_t final_budget_ms;		 /* how long the final state is retried: 300,000 */
+	int64_t linger_ms;			 /* how long close waits for that; then the sender goes on alone */
 	/** Makes the aws context inside the sender's process; its result is used until that process ends. */
 	int (*open_aws)(void *arg, struct aws **ret_aws, struct err *err);
 	void *arg;

@@ -17,9 +17,6 @@
 #include "report/tags.h"
 
 #define STATUS_FILE_MAX (2 * 1024 * 1024)
-/* One call is one attempt: between two attempts there may be a newer state. */
-#define BACKOFF_BASE_MS 1000
-#define BACKOFF_CAP_MS 60000
 
 struct sender {
 	int fd;
@@ -118,7 +115,7 @@ static void note_success(struct sender *s) {
 
 /* False: no further attempt. */
 static bool note_failure(struct sender *s, const struct err *err) {
-	struct retry_policy policy = {.base_ms = BACKOFF_BASE_MS, .cap_ms = BACKOFF_CAP_MS};
+	struct retry_policy policy = {.base_ms = s->conf->backoff_base_ms, .cap_ms = s->conf->backoff_cap_ms};
 	int64_t now = clock_mono_ms();
 	if (!s->failures++) s->failing_since_ms = now;
 	int64_t wait_ms =
@@ -137,7 +134,7 @@ static bool note_failure(struct sender *s, const struct err *err) {
 static bool send_due(struct sender *s) {
 	struct ec2_tag tags[TAG_COUNT];
 	struct err err = {0};
-	struct retry_policy once = {.base_ms = BACKOFF_BASE_MS, .cap_ms = BACKOFF_CAP_MS, .attempts = 1};
+	struct retry_policy once = {.attempts = 1}; /* between two attempts there may be a newer state */
 	size_t count = gather(s, tags);
 	if (!count) return !s->wanted.is_final;
 	int64_t now = clock_mono_ms();

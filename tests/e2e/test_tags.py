@@ -76,7 +76,7 @@ def test_few_calls_for_many_steps(on_ec2, world):
 
 
 def test_throttled_then_fine(on_ec2, world):
-    # Six: with waits that double to a minute, more would not fit into the five minutes that the last state is retried.
+    # Six, for the time it takes: twenty are a unit test's, with shorter waits.
     world.faults("CreateTags status=503 code=RequestLimitExceeded count=6")
     run = on_ec2.apply(OK)
     assert run.seconds < 15

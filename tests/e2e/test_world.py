@@ -8,6 +8,7 @@ import pytest
 from harness import http as call
 
 botocore_auth = pytest.importorskip("botocore.auth")
+botocore_utils = pytest.importorskip("botocore.utils")
 from botocore.awsrequest import AWSRequest  # noqa: E402
 from botocore.credentials import Credentials  # noqa: E402
 
@@ -44,6 +45,16 @@ def test_a_call_signed_by_botocore_sets_tags(world):
     assert status == 200
     assert "<key>dsagent:status</key><value>a b &amp;&lt;é</value>" in answer
     assert call("GET", world.url + "/_world/tags?format=text")[1] == "Key             Value\ndsagent:status  a b &<é\n"
+
+
+def test_botocore_reads_the_role_from_the_metadata(world, monkeypatch):
+    """A metadata client that is not ours takes the fake for the real service."""
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", world.url)
+    fetcher = botocore_utils.InstanceMetadataFetcher(timeout=2, num_attempts=1, config={
+        "ec2_metadata_service_endpoint": world.url + "/", "ec2_metadata_v1_disabled": True})
+    found = fetcher.retrieve_iam_role_credentials()
+    assert (found["access_key"], found["secret_key"], found["token"]) == (KEY, SECRET, TOKEN)
+    assert world.counters()["token"] == 1
 
 
 @pytest.mark.parametrize("how, status, code", [

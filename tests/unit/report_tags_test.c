@@ -31,6 +31,10 @@
 	"<Response><Errors><Error><Code>" code "</Code><Message>no</Message></Error></Errors><RequestID>r</RequestID>" \
 	"</Response>"
 
+#define THROTTLED                                                                                                      \
+	{ "POST / ", 503, NULL, ERROR_BODY("RequestLimitExceeded") }
+#define THROTTLED_5 THROTTLED, THROTTLED, THROTTLED, THROTTLED, THROTTLED
+
 /* What the sender's open_aws needs. */
 struct place {
 	char endpoint[128];
@@ -69,6 +73,8 @@ static void place_clear(struct place *p) {
 static struct report_tags_conf conf_for(struct place *p) {
 	return (struct report_tags_conf){.instance_id = "i-0123",
 					 .interval_ms = 60000,
+					 .backoff_base_ms = 1,
+					 .backoff_cap_ms = 20,
 					 .final_budget_ms = 30000,
 					 .linger_ms = 20000,
 					 .open_aws = open_aws,
@@ -135,7 +141,7 @@ static struct tag_set ready_set(void) {
 
 struct final_row {
 	const char *name;
-	struct lo_row script[4];
+	struct lo_row script[24];
 	int (*open_aws)(void *arg, struct aws **ret_aws, struct err *err);
 	const char *warning;
 };
@@ -144,6 +150,10 @@ static const struct final_row final_rows[] = {
 	{"accepted", {{"POST / ", 200, NULL, OK_BODY}, {0}}, open_aws, ""},
 	{"throttled once",
 	 {{"POST / ", 503, NULL, ERROR_BODY("RequestLimitExceeded")}, {"POST / ", 200, NULL, OK_BODY}, {0}},
+	 open_aws,
+	 ""},
+	{"throttled twenty times",
+	 {THROTTLED_5, THROTTLED_5, THROTTLED_5, THROTTLED_5, {"POST / ", 200, NULL, OK_BODY}, {0}},
 	 open_aws,
 	 ""},
 	{"a server error once", {{"POST / ", 500, NULL, ""}, {"POST / ", 200, NULL, OK_BODY}, {0}}, open_aws, ""},
