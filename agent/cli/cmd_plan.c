@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/context.h"
@@ -14,6 +15,7 @@
 #include "fmt/js.h"
 #include "recipe/facts.h"
 #include "recipe/plan.h"
+#include "report/show.h"
 
 /* Saved facts are some KB, a plan with many diffs some MB; state.json has a few hundred bytes a step. */
 #define FACTS_FILE_MAX (256 * 1024)
@@ -107,6 +109,14 @@ static void open_state(struct planning *p) {
 	if (state_open(p->root, paths.state_dir, &machine, &p->state, &was_damaged, &err)) p->state = NULL;
 }
 
+/* Where a terminal or a file may keep it, no secret is shown. */
+static const char *redacted(const char *text, struct arena *arena) {
+	AUTO_BUF struct buf out = BUF_INIT(PLAN_TEXT_MAX);
+	if (!text) return NULL;
+	log_redact(text, &out);
+	return arena_strdup(arena, buf_str(&out));
+}
+
 static void probe_step(struct planning *p, size_t i) {
 	const struct plan_step *step = &p->plan->steps[i];
 	struct finding *found = &p->findings[i];
@@ -131,33 +141,49 @@ static void probe_step(struct planning *p, size_t i) {
 	struct err err = {0};
 	if (worker_probe(&task, &found->changes, &p->ctx->arena, &err)) {
 		found->outcome = UNKNOWN;
-		found->reason = arena_strdup(&p->ctx->arena, err.msg);
+		found->reason = redacted(err.msg, &p->ctx->arena);
 	} else
 		found->outcome = found->changes.count ? TO_CHANGE : IN_PLACE;
+	for (size_t k = 0; k < found->changes.count; k++) {
+		struct change *change = &found->changes.items[k];
+		change->what = redacted(change->what, &p->ctx->arena);
+		change->diff = redacted(change->diff, &p->ctx->arena);
+	}
 }
 
-static void print_diff(const char *diff, struct buf *out) {
+static void print_diff(const char *diff, struct arena *arena, struct buf *out) {
 	while (*diff) {
 		size_t n = strcspn(diff, "\n");
-		buf_addf(out, "        %.*s\n", (int)n, diff);
+		buf_adds(out, "        ");
+		show_clean(arena_dup(arena, diff, n), out);
+		buf_addc(out, '\n');
 		diff += n + (diff[n] == '\n');
 	}
 }
 
-static void print_step(const struct plan_step *step, const struct finding *found, struct buf *out) {
+static void print_change(const struct change *change, struct arena *arena, struct buf *out) {
+	buf_adds(out, "      ");
+	show_clean(change->what, out);
+	buf_addc(out, '\n');
+	if (change->diff) print_diff(change->diff, arena, out);
+}
+
+static void print_step(const struct plan_step *step, const struct finding *found, struct arena *arena,
+		       struct buf *out) {
 	static const char marks[] = {' ', '~', '?', '-', '+'};
 	buf_addf(out, "%c %2zu  %s (%s)", marks[found->outcome], step->index + 1, step->common.name, step->type->name);
 	switch (found->outcome) {
 	case IN_PLACE: buf_adds(out, ": in place\n"); break;
 	case SKIPPED: buf_addf(out, ": skipped: %s\n", found->reason); break;
-	case UNKNOWN: buf_addf(out, ": cannot be told before the run: %s\n", found->reason); break;
+	case UNKNOWN:
+		buf_adds(out, ": cannot be told before the run: ");
+		show_clean(found->reason, out);
+		buf_addc(out, '\n');
+		break;
 	case UNPROBED: buf_adds(out, ": would be ensured\n"); break;
 	case TO_CHANGE:
 		buf_addc(out, '\n');
-		for (size_t i = 0; i < found->changes.count; i++) {
-			buf_addf(out, "      %s\n", found->changes.items[i].what);
-			if (found->changes.items[i].diff) print_diff(found->changes.items[i].diff, out);
-		}
+		for (size_t i = 0; i < found->changes.count; i++) print_change(&found->changes.items[i], arena, out);
 		break;
 	}
 }
@@ -224,7 +250,8 @@ static int print_plan(const struct planning *p, const size_t counts[5]) {
 	AUTO_BUF struct buf out = BUF_INIT(PLAN_TEXT_MAX);
 	buf_addf(&out, "%s@%.8s: %zu step%s\n\n", p->plan->recipe_name, p->plan->hash, p->plan->count,
 		 p->plan->count == 1 ? "" : "s");
-	for (size_t i = 0; i < p->plan->count; i++) print_step(&p->plan->steps[i], &p->findings[i], &out);
+	for (size_t i = 0; i < p->plan->count; i++)
+		print_step(&p->plan->steps[i], &p->findings[i], &p->ctx->arena, &out);
 	print_summary(counts, &out);
 	return cli_print(&out);
 }

@@ -1,11 +1,19 @@
 #include "recipe/plan.h"
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
 #include "fmt/diag.h"
 #include "fmt/digest.h"
 #include "recipe/cond.h"
 #include "recipe/recipe_impl.h"
+
+/* A name with its variables. */
+#define NAME_TEXT_MAX (64 * 1024)
+/* What a line of a terminal has room for, generously. */
+#define NAME_SHOWN_MAX 120
 
 struct build {
 	const struct recipe *recipe;
@@ -148,6 +156,18 @@ static void take_resources(struct build *b, struct plan_step *step) {
 	step->resources.cap = names.count + 1;
 }
 
+/* A name stands in one line of a terminal, a log and a tag: no secret, no control character, no novel. */
+static const char *shown_name(const char *name, struct arena *arena) {
+	AUTO_BUF struct buf text = BUF_INIT(NAME_TEXT_MAX);
+	log_redact(name, &text);
+	if (text.has_overflowed) return "(a name of more than 64 KiB)";
+	char *shown = arena_strdup(arena, buf_str(&text));
+	for (char *c = shown; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
+	size_t cut = str_utf8_prefix(shown, NAME_SHOWN_MAX);
+	return shown[cut] ? arena_printf(arena, "%.*s…", (int)cut, shown) : shown;
+}
+
 /* A step that is left out is not expanded: what it refers to may be empty, and that is why it is left out. */
 static void build_step(struct build *b, size_t i) {
 	const struct recipe_step *source = &b->recipe->steps[i];
@@ -164,7 +184,8 @@ static void build_step(struct build *b, size_t i) {
 	const struct step_type *only_type[] = {source->type, NULL};
 	if (!recipe_bind_step(only_type, node, refs, b->arena, b->diags, bound, &step->params)) return;
 	bound->common.id = source->common.id;
-	if (str_is_empty(bound->common.name)) bound->common.name = source->common.id;
+	bound->common.name =
+		str_is_empty(bound->common.name) ? source->common.id : shown_name(bound->common.name, b->arena);
 	step->type = bound->type;
 	step->common = bound->common;
 	step->hash = hash_step(bound, b->arena);

@@ -29,25 +29,6 @@ static size_t escape_length(const char *s) {
 	return s[1] ? 2 : 1;
 }
 
-void show_clean(const char *text, struct buf *out) {
-	for (const char *s = text; *s;) {
-		unsigned char c = (unsigned char)*s;
-		if (c == '\033') {
-			s += escape_length(s);
-			continue;
-		}
-		if (c == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0) { /* C1 controls */
-			s += 2;
-			continue;
-		}
-		if (c == '\t' || c == '\n')
-			buf_addc(out, ' ');
-		else if (c >= 0x20 && c != 0x7f)
-			buf_addc(out, *s);
-		s++;
-	}
-}
-
 /* Columns of the character that starts at s, and its bytes. Ranges: Unicode's EastAsianWidth.txt, W and F in the large.
  */
 static size_t char_columns(const char *s, size_t *ret_bytes) {
@@ -63,6 +44,43 @@ static size_t char_columns(const char *s, size_t *ret_bytes) {
 		       (c >= 0xf900 && c <= 0xfaff) || (c >= 0xfe30 && c <= 0xfe6f) || (c >= 0xff00 && c <= 0xff60) ||
 		       (c >= 0xffe0 && c <= 0xffe6) || (c >= 0x1f300 && c <= 0x1faff) || (c >= 0x20000 && c <= 0x3fffd);
 	return is_wide ? 2 : 1;
+}
+
+/* U+202A to U+202E and U+2066 to U+2069 turn the direction of what follows: text that reads as another. */
+static bool is_bidi(const char *s) {
+	const unsigned char *u = (const unsigned char *)s;
+	if (u[0] != 0xe2) return false;
+	return (u[1] == 0x80 && u[2] >= 0xaa && u[2] <= 0xae) || (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9);
+}
+
+void show_clean(const char *text, struct buf *out) {
+	for (const char *s = text; *s;) {
+		unsigned char c = (unsigned char)*s;
+		if (c == '\033') {
+			s += escape_length(s);
+			continue;
+		}
+		if (c == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0) { /* C1 controls */
+			s += 2;
+			continue;
+		}
+		if (is_bidi(s)) {
+			s += 3;
+			continue;
+		}
+		size_t bytes = 1;
+		if (c >= 0x80) {
+			(void)char_columns(s, &bytes);
+			if (!str_is_utf8(s, bytes)) bytes = 0;
+		}
+		if (c == '\t' || c == '\n' || c == '\r')
+			buf_addc(out, ' ');
+		else if (bytes == 0) /* a terminal of another encoding would take 0x9b for an escape sequence */
+			buf_addc(out, '?');
+		else if (c >= 0x20 && c != 0x7f)
+			buf_add(out, s, bytes);
+		s += bytes ? bytes : 1;
+	}
 }
 
 size_t show_fit(const char *text, size_t columns) {

@@ -58,3 +58,24 @@ def test_plan_with_saved_facts(agent):
     path = agent.recipe('steps:\n  - {name: U, when: facts.os == "ubuntu", run: a}\n  - {name: D, when: facts.os == "debian", run: a}\n')
     run = agent.run("plan", "--json", "--facts", saved, path).json()
     assert [s["outcome"] == "skip" for s in run["steps"]] == [False, True], run
+
+
+def test_no_secret_and_no_control_character_in_plan_or_names(agent):
+    text = """recipe: shy
+vars:
+  token: {help: t, sensitive: true}
+  name: {help: n}
+steps:
+  - {name: "say ${vars.name} ${vars.token}", run: "echo hello world this is a long line with a secret near its end ${vars.token}"}
+  - {file: {path: "/etc/${vars.token}", content: "pw=${vars.token}\\n\\e[31mred"}}
+"""
+    path, secret = agent.recipe(text), "hunter2-is-my-token"
+    args = ("--var", f"token={secret}", "--var", "name=two\nlines\x1b[31m" + "x" * 300)
+    plan = agent.run("plan", path, *args)
+    in_json = agent.run("plan", "--json", path, *args)
+    applied = agent.run("apply", path, *args)
+    status = agent.run("status")
+    for said in plan.text, in_json.text, applied.text, status.text, (agent.tree / "run/dsagent/status.json").read_text():
+        assert "hunter2" not in said, said
+        assert "\x1b" not in said and "x" * 121 not in said, said
+    assert "say two lines" in plan.text and "write /etc/***" in plan.text and "+pw=***" in plan.text

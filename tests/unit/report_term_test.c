@@ -292,7 +292,7 @@ static void test_clean(void **state) {
 	(void)state;
 	static const char *const rows[][2] = {
 		{"plain", "plain"},
-		{"a\tb\nc\rd\a", "a b cd"},
+		{"a\tb\nc\rd\a", "a b c d"},
 		{"\033[1;31mred\033[0m", "red"},
 		{"\033]0;title\ax\033]8;;u\033\\y", "xy"},
 		{"\033", ""},
@@ -301,6 +301,12 @@ static void test_clean(void **state) {
 		 "31m",
 		 "31m"},
 		{"é…", "é…"},
+		{"a\x9b"
+		 "31m\xff\xe2\x82",
+		 "a?31m???"},
+		{"\xe2\x80\xae"
+		 "evil\xe2\x81\xa6",
+		 "evil"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		AUTO_BUF struct buf out = BUF_INIT(256);
