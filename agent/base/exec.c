@@ -14,6 +14,8 @@
 #define EXEC_GRACE_MS 5000
 /* How long a process may take to die from SIGKILL (a hung disk) before it is left behind. */
 #define EXEC_UNKILLABLE_MS 30000
+/* The same for a command that is known to hang there (exec_spec.may_hang): a killed process is gone in milliseconds. */
+#define EXEC_HUNG_MS 2000
 /* A background process that keeps our pipe open is waited for no longer than this after the command has ended. */
 #define EXEC_DRAIN_MS 500
 /* Longest sleep: exec_cancel between the check of its flag and poll is seen after this at most. */
@@ -50,7 +52,8 @@ struct run {
 static void end_group(struct run *r, enum reason why, int64_t now) {
 	if (r->reason != REASON_NONE || r->is_dead) return;
 	r->reason = why;
-	r->kill_at = now + EXEC_GRACE_MS;
+	r->kill_at = now + (r->spec->may_hang ? 0 : EXEC_GRACE_MS);
+	if (r->spec->may_hang) return;	    /* check_time kills it at once */
 	(void)kill(-r->child.pid, SIGTERM); /* ESRCH: it has just ended */
 	(void)kill(-r->child.pid, SIGCONT); /* a stopped process would not see SIGTERM */
 }
@@ -69,7 +72,7 @@ static void check_time(struct run *r, int64_t now) {
 	if (now >= r->deadline) end_group(r, REASON_TIMEOUT, now);
 	if (r->reason != REASON_NONE && !r->is_killed && now >= r->kill_at) {
 		r->is_killed = true;
-		r->give_up_at = now + EXEC_UNKILLABLE_MS;
+		r->give_up_at = now + (r->spec->may_hang ? EXEC_HUNG_MS : EXEC_UNKILLABLE_MS);
 		(void)kill(-r->child.pid, SIGKILL); /* ESRCH: it has just ended */
 	}
 }
@@ -173,6 +176,7 @@ static int reap(struct run *r, struct err *err) {
 	if (r->reason != REASON_NONE) (void)kill(-r->child.pid, SIGKILL); /* ESRCH: nothing is left */
 	r->result.exit_code = -1;
 	if (!r->is_dead) {
+		r->result.was_left_behind = true;
 		r->result.signal = SIGKILL; /* left behind in the kernel: it ends when its disk answers */
 		return 0;
 	}

@@ -41,6 +41,7 @@ struct exec_spec {
 	void *arg;
 	size_t stdout_max; /* > 0: keep stdout whole in exec_result.out up to this many bytes, else ERR_LIMIT */
 	bool is_stdin_inherited;
+	bool may_hang;	   /* in the kernel (a GPU, a dead disk): SIGKILL at its deadline, left behind 2 s later */
 	const char *label; /* what messages call it instead of its argv; may be NULL */
 };
 
@@ -48,9 +49,10 @@ struct exec_result {
 	int exit_code; /* 0..255, or -1 when ended by a signal */
 	int signal;    /* 0, or the signal that ended it */
 	bool has_timed_out;
-	bool was_oom_killed; /* SIGKILL that was not ours while the kernel's oom_kill counter rose (/proc/vmstat) */
-	struct buf out;	     /* stdout, if asked for */
-	struct buf tail;     /* last lines of both streams */
+	bool was_left_behind; /* not even SIGKILL ended it: it is still in the kernel */
+	bool was_oom_killed;  /* SIGKILL that was not ours while the kernel's oom_kill counter rose (/proc/vmstat) */
+	struct buf out;	      /* stdout, if asked for */
+	struct buf tail;      /* last lines of both streams */
 };
 
 /**

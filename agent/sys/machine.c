@@ -97,6 +97,7 @@ static int run_by(exec_fn run, const struct machine *m, const struct machine_com
 		.on_line = has_listener ? on_line : NULL,
 		.arg = &lines,
 		.stdout_max = cmd->stdout_max,
+		.may_hang = cmd->may_hang,
 	};
 	return run(&spec, ret, err);
 }

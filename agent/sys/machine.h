@@ -42,6 +42,7 @@ struct machine_command {
 	const char *cwd, *stdin_data; /* may be NULL */
 	int64_t timeout_ms;	      /* 0: until the machine's deadline */
 	size_t stdout_max;	      /* > 0: keep stdout */
+	bool may_hang;		      /* in the kernel: see exec_spec */
 	bool is_quiet;		      /* do not stream its lines: a query, not work */
 	exec_line_fn on_line;	      /* instead of the machine's (which is called too unless is_quiet); may be NULL */
 	void *arg;
