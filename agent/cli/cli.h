@@ -39,6 +39,7 @@ int cli_print_json(const struct js *js);
 
 int cmd_apply(struct context *ctx, int argc, char **argv);
 int cmd_clean(struct context *ctx, int argc, char **argv);
+int cmd_doctor(struct context *ctx, int argc, char **argv);
 int cmd_explain(struct context *ctx, int argc, char **argv);
 int cmd_facts(struct context *ctx, int argc, char **argv);
 int cmd_logs(struct context *ctx, int argc, char **argv);
