@@ -3,5 +3,5 @@
 #include "recipe/step.h"
 
 const struct step_type *const steps_all[] = {
-	&step_packages, &step_python, &step_file, &step_run, &step_check, &step_user, NULL,
+	&step_packages, &step_python, &step_file, &step_run, &step_check, &step_user, &step_service, NULL,
 };

@@ -26,16 +26,8 @@ if [ -z "$upper" ]; then
 fi
 mkdir -p "$upper/up" "$upper/work" "$upper/box"
 
-# A binary that is not static brings its libraries and its loader along, in a folder of their own: the root may have others.
 libs=
-if [ -f "$binary" ] && loader=$(ldd "$binary" 2>/dev/null | sed -n 's/^[[:space:]]*\(\/[^ ]*ld-linux[^ ]*\) .*/\1/p') && [ -n "$loader" ]; then
-	libs=$upper/libs
-	if [ ! -d "$libs" ]; then
-		mkdir "$libs"
-		ldd "$binary" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | xargs -I{} cp -L {} "$libs/"
-		cp -L "$loader" "$libs/loader"
-	fi
-fi
+if [ -f "$binary" ]; then libs=$(sh "$top/tests/rig/libs.sh" "$binary" "$upper/libs"); fi
 export RIG_LIBS="$libs" RIG_ROOT="$root" RIG_UPPER="$upper" RIG_BINDS="$binds" RIG_BINARY_AT="$binary"
 status=0
 unshare --mount --pid --ipc --uts --fork --kill-child --propagation private \

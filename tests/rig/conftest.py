@@ -8,9 +8,10 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "e2e"))
+sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE)]
 
 from fixtures import *  # noqa: E402,F401,F403
+from booted import Booted  # noqa: E402
 from harness import BINARY, TOP  # noqa: E402
 
 
@@ -82,3 +83,19 @@ def box_in(tmp_path):
     yield make
     for box in boxes:
         subprocess.run(["rm", "-rf", box.folder], check=False)
+
+
+@pytest.fixture
+def booted_in(tmp_path):
+    """booted_in(root, files, binds): a Booted that is powered off at the end."""
+    machines = []
+
+    def make(root, files=None, binds=()):
+        folder = TOP / "build" / "rig" / f"boot-{os.getpid()}-{len(machines)}"
+        subprocess.run(["rm", "-rf", folder], check=True)
+        machines.append(Booted(root, folder, files, binds))
+        return machines[-1]
+
+    yield make
+    for machine in machines:
+        machine.close()
