@@ -37,6 +37,7 @@ static bool is_recipe_name(const char *name) {
 /* "a/b/my-box.yaml" → "my-box": for a recipe that does not name itself. */
 static const char *name_from_file(const char *file, struct arena *arena) {
 	const char *start = strrchr(file, '/');
+	if (str_eq(file, "<stdin>")) return "stdin";
 	char *name = arena_strdup(arena, start ? start + 1 : file);
 	char *dot = strrchr(name, '.');
 	if (dot && dot > name) *dot = '\0';

@@ -139,6 +139,23 @@ static const struct step_type *find_type(const struct step_type *const *types, c
 	return type;
 }
 
+/* What the field tables cannot say of the common keys. A value with references is looked at once it is known. */
+static void check_common(const struct step_common *c, const struct yml_node *node, enum schema_refs refs,
+			 struct diags *diags) {
+	const struct yml_node *timeout = yml_get(node, "timeout"), *creates = yml_get(node, "creates");
+	bool is_known = refs == SCHEMA_REFS_EXPANDED;
+	if (timeout && c->timeout_ms == 0 && (is_known || !has_refs(timeout)))
+		diag_add(diags, timeout, "a timeout of 0 leaves no time to run: leave it out, or give it longer");
+	if (creates && c->creates && c->creates[0] != '/' && (is_known || !has_refs(creates)))
+		diag_add(diags, creates, "creates '%s' is not an absolute path", c->creates);
+	const struct yml_node *env = yml_get(node, "env");
+	for (size_t i = 0; env && env->kind == YML_MAP && i < env->count; i++) {
+		const char *name = env->keys[i]->text;
+		if (!*name || strchr(name, '='))
+			diag_add(diags, env->keys[i], "'%s' cannot be the name of an environment variable", name);
+	}
+}
+
 bool recipe_bind_step(const struct step_type *const *types, const struct yml_node *node, enum schema_refs refs,
 		      struct arena *arena, struct diags *diags, struct recipe_step *ret_step, const void **ret_params) {
 	AUTO_STRS struct strs names = {0};
@@ -150,7 +167,10 @@ bool recipe_bind_step(const struct step_type *const *types, const struct yml_nod
 		return false;
 	}
 	for (size_t i = 0; types[i]; i++) strs_add(&names, types[i]->name);
+	size_t at_start = diags->count + diags->dropped;
 	bool is_ok = schema_bind_among(&step_common_shape, node, &names, refs, &step.common, arena, diags);
+	if (is_ok) check_common(&step.common, node, refs, diags);
+	is_ok = is_ok && diags->count + diags->dropped == at_start;
 	step.type = find_type(types, node, &names, arena, diags, &at);
 	if (!step.type) return false;
 	step.value = node->items[at];

@@ -27,7 +27,7 @@ const char *schema_wants(const struct field *field, struct arena *arena) {
 	case FIELD_TEXTS: return "text or a list of texts";
 	case FIELD_BOOL: return "true or false";
 	case FIELD_INT: return wants_int(field, arena);
-	case FIELD_DURATION: return "a duration such as 90s, 10m or 1h30m";
+	case FIELD_DURATION: return "a duration such as 90s, 10m or 1h30m, at most 366d";
 	case FIELD_SIZE: return "a size such as 512M or 10G";
 	case FIELD_MODE: return "an octal file mode with its leading 0, such as 0644";
 	case FIELD_CHOICE: return wants_choice(field, arena);

@@ -98,3 +98,7 @@ def test_what_is_no_file(agent):
 def test_from_standard_input(agent):
     agent.run("validate", "-", stdin="steps: [{run: 'true'}]\n")
     assert "nope" in agent.run("validate", "-", stdin="steps: [{nope: 1}]\n", code=2).text
+
+
+def test_a_recipe_from_stdin_is_called_so(agent):
+    assert agent.run("validate", "-", stdin="steps: [{run: 'true'}]\n").out == "ok: stdin, 1 step\n"

@@ -166,7 +166,7 @@ static const struct {
 } wrong[] = {
 	{"number: ten\n", "t:1:9: 'number' must be a whole number, found 'ten'\n"},
 	{"items: {name: x, level: 10}\n", "t:1:25: 'level' must be a whole number from 1 to 9, found '10'\n"},
-	{"wait: soon\n", "t:1:7: 'wait' must be a duration such as 90s, 10m or 1h30m, found 'soon'\n"},
+	{"wait: soon\n", "t:1:7: 'wait' must be a duration such as 90s, 10m or 1h30m, at most 366d, found 'soon'\n"},
 	{"bytes: many\n", "t:1:8: 'bytes' must be a size such as 512M or 10G, found 'many'\n"},
 	{"mode: 644\n", "t:1:7: 'mode' must be an octal file mode with its leading 0, such as 0644, found '644'; did "
 			"you mean 0644?\n"},
