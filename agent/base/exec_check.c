@@ -83,7 +83,7 @@ static int judge(const struct exec_spec *spec, const struct exec_result *r, stru
 	describe_end(r, end, sizeof end);
 	if (r->has_timed_out) {
 		/* What is left of a step's limit is a few ms short of what the recipe says: to whole seconds, then. */
-		bool is_short = spec->timeout_ms < 1000;
+		bool is_short = spec->timeout_ms < 900;
 		long long limit = is_short ? spec->timeout_ms : (spec->timeout_ms + 500) / 1000;
 
 		return err_set(err, ERR_TIMEOUT, "'%s' did not end within %lld %s%s", name, limit,

@@ -69,7 +69,7 @@ static const struct opt_verb verb = {
 		"one,\n"
 		"all of /etc/dsagent/recipes.d/. Run it as often as you like.",
 	.opts = options,
-	.example = "sudo dsagent apply daily-driver --var bucket=my-data",
+	.example = "sudo dsagent apply daily-driver --var venv=/opt/py",
 	.max_args = 64,
 	.has_json = true,
 };
@@ -110,9 +110,10 @@ static int take_lock(struct apply *a, struct err *err) {
 				       "waited an hour for the other dsagent (pid %d); see `dsagent status`",
 				       (int)holder);
 		if (now >= say_at) {
-			log_info("waiting %lld s for the other dsagent (pid %d) to end; `dsagent status` shows what it "
+			const char *waited = now - start < 1000 ? "" : str_duration(now - start, &a->ctx->arena);
+			log_info("waiting %s%sfor the other dsagent (pid %d) to end; `dsagent status` shows what it "
 				 "does",
-				 (long long)((now - start) / 1000), (int)holder);
+				 waited, *waited ? " " : "", (int)holder);
 			say_at = now + LOCK_SAY_EVERY_MS;
 		}
 		clock_sleep_ms(LOCK_POLL_MS);

@@ -50,7 +50,7 @@ static const struct opt_verb verb = {
 	.arguments = "[RECIPE...]",
 	.description = "Shows step by step what apply would change, with diffs. Touches nothing.",
 	.opts = opts,
-	.example = "dsagent plan --var bucket=my-data daily-driver",
+	.example = "dsagent plan daily-driver --var venv=/opt/py",
 	.max_args = 100,
 	.has_json = true,
 };

@@ -62,6 +62,8 @@ static int unknown_option(const struct opt_verb *verb, const struct rows *rows, 
 	for (size_t i = 0; i < rows->count; i++) names[i] = rows->opts[i]->name;
 	char word[64];
 	option_word(typed, word, sizeof word);
+	for (size_t i = 0; i < rows->count; i++)
+		if (str_eq(word, names[i])) return err_set(err, ERR_INVALID, "--%s takes no value", word);
 	const char *near = str_nearest(word, names, rows->count);
 	if (near) return err_set(err, ERR_INVALID, "unknown option --%s; did you mean --%s?", word, near);
 	return err_set(err, ERR_INVALID, "unknown option --%s; see `dsagent %s --help`", word, verb->name);

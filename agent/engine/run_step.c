@@ -119,9 +119,14 @@ static void wait_for_retry(struct run *run, size_t index) {
 	int64_t delay_ms = common->retry_delay_ms;
 	s->phase = PHASE_RETRY_WAIT;
 	s->retry_at_ms = clock_mono_ms() + delay_ms;
+	bool is_short = delay_ms < 1000;
+	char when[48] = "at once";
+	if (delay_ms > 0)
+		(void)snprintf(when, sizeof when, "in %lld %s", (long long)(is_short ? delay_ms : delay_ms / 1000),
+			       is_short ? "ms" : "s"); /* fits */
 	char *text AUTO_FREE =
-		mem_printf("attempt %u of %lld failed, trying again in %lld s: %s", view_of(run, index)->attempt,
-			   (long long)common->retries + 1, (long long)(delay_ms / 1000), s->result.msg);
+		mem_printf("attempt %u of %lld failed, trying again %s: %s", view_of(run, index)->attempt,
+			   (long long)common->retries + 1, when, s->result.msg);
 	run_set_text(view_of(run, index)->text, sizeof view_of(run, index)->text, text);
 	step_log(run, index, text);
 	run_emit(run, EVENT_STEP_RETRY, index, text, NULL);

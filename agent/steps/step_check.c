@@ -123,9 +123,12 @@ static int64_t attempt_ms(const struct step_ctx *ctx, int64_t most) {
 	return left < 1 ? 1 : left < most ? left : most;
 }
 
-static int run_quietly(struct step_ctx *ctx, const char *const *argv, struct err *err) {
-	struct machine_command cmd = {
-		.argv = argv, .user = ctx->user, .timeout_ms = attempt_ms(ctx, COMMAND_MS), .is_quiet = true};
+static int run_quietly(struct step_ctx *ctx, const char *const *argv, const char *label, struct err *err) {
+	struct machine_command cmd = {.argv = argv,
+				      .label = label,
+				      .user = ctx->user,
+				      .timeout_ms = attempt_ms(ctx, COMMAND_MS),
+				      .is_quiet = true};
 	return machine_check(&ctx->machine, &cmd, NULL, err);
 }
 
@@ -133,7 +136,8 @@ static int command_holds(const struct check_params *p, struct step_ctx *ctx, str
 	const char *shell[] = {"/bin/sh", "-ec", p->command.items[0], NULL};
 	const char **argv = arena_alloc(ctx->arena, (p->command.count + 1) * sizeof *argv);
 	for (size_t i = 0; i < p->command.count; i++) argv[i] = p->command.items[i];
-	return run_quietly(ctx, p->command.count == 1 ? shell : argv, err);
+	bool is_script = p->command.count == 1;
+	return run_quietly(ctx, is_script ? shell : argv, is_script ? p->command.items[0] : NULL, err);
 }
 
 static int tcp_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
@@ -175,9 +179,13 @@ static int python_holds(const struct check_params *p, struct step_ctx *ctx, stru
 	const char **argv = arena_alloc(ctx->arena, (count + 4) * sizeof *argv);
 	argv[0] = python;
 	argv[1] = "-c";
-	argv[2] = "import sys, importlib\nfor m in sys.argv[1:]: importlib.import_module(m)";
+	argv[2] = "import sys, importlib\n"
+		  "for m in sys.argv[1:]:\n"
+		  " try: importlib.import_module(m)\n"
+		  " except Exception as e: sys.exit('%s: %s' % (type(e).__name__, e))\n";
 	for (size_t i = 0; i < count; i++) argv[3 + i] = p->python.imports.items[i];
-	return run_quietly(ctx, argv, err);
+	const char *modules = strs_join(&p->python.imports, ", ", ctx->arena);
+	return run_quietly(ctx, argv, arena_printf(ctx->arena, "%s: import %s", python, modules), err);
 }
 
 static int path_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
@@ -232,13 +240,14 @@ static int await(const struct condition *c, const struct check_params *p, struct
 		int r = c->holds(p, ctx, err);
 		int64_t waited_ms = clock_mono_ms() - started_at_ms;
 		if (r == 0) return 0;
-		if (waited_ms + POLL_EVERY_MS > p->wait_ms || machine_left_ms(&ctx->machine) <= POLL_EVERY_MS) {
+		int64_t left_ms = p->wait_ms - waited_ms;
+		if (left_ms <= 0 || machine_left_ms(&ctx->machine) <= POLL_EVERY_MS) {
 			if (!p->wait_ms) return r;
 			return err_wrap(err, "waited %s for %s", str_duration(waited_ms, ctx->arena), c->text);
 		}
 		err_clear(err);
 		machine_wait(&ctx->machine, waited_ms, "%s", c->text);
-		clock_sleep_ms(POLL_EVERY_MS);
+		clock_sleep_ms(left_ms < POLL_EVERY_MS ? left_ms : POLL_EVERY_MS);
 	}
 }
 

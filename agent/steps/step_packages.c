@@ -203,8 +203,8 @@ static const struct pkg_manager *find_manager(const struct step_ctx *ctx, struct
 	const struct pkg_manager *manager = pkg_manager(ctx->facts->os.package_manager);
 	if (!manager)
 		(void)err_set(err, ERR_UNSUPPORTED,
-			      "this system (%s %s) has neither apt nor dnf: packages cannot be installed here",
-			      ctx->facts->os.id, ctx->facts->os.version);
+			      "this system (%s%s%s) has neither apt nor dnf: packages cannot be installed here",
+			      ctx->facts->os.id, ctx->facts->os.version[0] ? " " : "", ctx->facts->os.version);
 	return manager;
 }
 

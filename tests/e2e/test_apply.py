@@ -299,3 +299,21 @@ def test_output_floods_are_bounded(agent):
 def test_no_child_is_left(agent):
     process = agent.start("apply", agent.recipe("steps: [{run: 'true'}]\n"))
     assert process.wait(20) == 0 and children_of(process.pid) == []
+
+
+def test_messages_say_what_the_recipe_said(agent):
+    """What a person reads of failed checks, retries and time limits; no words of ours between."""
+    done = agent.apply("""steps:
+  - {id: python, needs: [], optional: true, check: {python: [no_such_module]}}
+  - {id: command, needs: [], optional: true, check: "exit 3"}
+  - {id: waits, needs: [], optional: true, check: {path: /nope, wait: 1500ms}}
+  - {id: again, needs: [], optional: true, retries: 1, retry_delay: 200ms, run: exit 4}
+  - {id: late, needs: [], optional: true, timeout: 1s, run: exec sleep 9}
+""")
+    errors = {s["id"]: s["error"] for s in agent.status()["steps"]}
+    assert errors["python"] == ("'python3: import no_such_module' ended with exit status 1: "
+                                "ModuleNotFoundError: No module named 'no_such_module'")
+    assert errors["command"] == "'exit 3' ended with exit status 3"
+    assert errors["waits"].startswith("waited 1.5 s for /nope to exist"), errors
+    assert errors["late"] == "'exec sleep 9' did not end within 1 s"
+    assert "again: attempt 1 of 2 failed, trying again in 200 ms: " in done.text

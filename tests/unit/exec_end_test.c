@@ -38,6 +38,9 @@ static void a_timeout_ends_the_whole_group(void **state) {
 	spec.timeout_ms = 1000;
 	assert_int_equal(exec_check(&spec, &r, &err), -ERR_TIMEOUT);
 	assert_string_equal(err.msg, "'/bin/sh -c exec sleep 1000' did not end within 1 s");
+	spec.timeout_ms = 985; /* what is left of a step's second */
+	assert_int_equal(exec_check(&spec, &r, &err), -ERR_TIMEOUT);
+	assert_string_equal(err.msg, "'/bin/sh -c exec sleep 1000' did not end within 1 s");
 }
 
 /* SIGTERM is ignored by all: SIGKILL follows. The leader ends at once in the second case, its child must not survive.

@@ -69,6 +69,7 @@ struct bad_row {
 static const struct bad_row bad_rows[] = {
 	{&verb, "frob --form x", "unknown option --form; did you mean --from?"},
 	{&verb, "frob --zzzzzzzz", "unknown option --zzzzzzzz; see `dsagent frob --help`"},
+	{&verb, "frob --json=1", "--json takes no value"},
 	{&verb, "frob -x", "unknown option -x; see `dsagent frob --help`"},
 	{&verb, "frob --from", "--from needs a value"},
 	{&verb, "frob -j", "-j needs a value"},

@@ -256,7 +256,7 @@ static void test_retry(void **state) {
 	static const struct row rows[] = {{.id = "a", .params = {FLAKY, "/a"}, .retries = 1}};
 	expect(*state, rows, 1, RUN_READY,
 	       "run-started\nstep-started a\nstep-change a: make /a\n"
-	       "step-retry a: attempt 1 of 2 failed, trying again in 0 s: not yet\n"
+	       "step-retry a: attempt 1 of 2 failed, trying again at once: not yet\n"
 	       "step-started a\nstep-change a: make /a\nstep-ended a changed\nrun-ended ready 100%\n");
 }
 
