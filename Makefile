@@ -85,6 +85,11 @@ $(B)/gen/builtin.c: agent/embed.sh $(wildcard recipes/*.yaml recipes/sets/*.txt)
 
 install: $(B)/dsagent
 	install -D -m 0755 $(B)/dsagent $(DESTDIR)$(PREFIX)/bin/dsagent
+	install -d -m 0755 $(DESTDIR)/etc/dsagent/recipes.d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/dsagent.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/dsagent.service
+	chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/dsagent.service
+	install -D -m 0644 packaging/90-dsagent.preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-dsagent.preset
+	install -D -m 0644 packaging/dsagent.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dsagent
 
 clean:
 	rm -rf $(B)
