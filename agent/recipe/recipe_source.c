@@ -120,7 +120,11 @@ static bool read_url(struct recipe_load *load, const char *name, const struct ym
 	const char *reason = split_url(load->arena, name, &url, &hash);
 	if (reason) return complain(load, at, name, reason);
 	if (!load->source->fetch) return complain(load, at, name, "recipes from outside are not read by this command");
-	if (fetch_get(load->source->fetch, url, hash, &b, &err) < 0) return complain(load, at, name, err.msg);
+	if (fetch_get(load->source->fetch, url, hash, &b, &err) < 0) {
+		size_t n = strlen(url); /* complain names it already */
+		bool is_named = strncmp(err.msg, url, n) == 0 && str_starts(err.msg + n, ": ");
+		return complain(load, at, name, is_named ? err.msg + n + 2 : err.msg);
+	}
 	struct recipe_doc doc = {.file = url, .key = url, .base = folder_of(url, load->arena)};
 	return decode(load, &doc, at, buf_str(&b), b.len, ret_docs);
 }

@@ -112,6 +112,11 @@ void recipe_set_vars(struct recipe_load *load) {
 	for (size_t i = 0; i < load->vars.count; i++) {
 		const struct recipe_var *var = &load->vars.items[i];
 		if (var->is_sensitive) log_secret_add(var->value);
+		if (var->is_sensitive && !str_is_empty(var->value) && strlen(var->value) < LOG_SECRET_MIN)
+			diag_add(load->diags, var->node,
+				 "the value of '%s' is too short to be kept out of logs: a sensitive one has %d "
+				 "characters or more, or none",
+				 var->name, LOG_SECRET_MIN);
 		if (var->value || load->source->is_inert) continue;
 		diag_add(load->diags, var->node, "variable '%s' has no value: give it by --var %s=…%s%s%s", var->name,
 			 var->name, var->help ? " (" : "", var->help ? var->help : "", var->help ? ")" : "");

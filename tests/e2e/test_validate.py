@@ -102,3 +102,8 @@ def test_from_standard_input(agent):
 
 def test_a_recipe_from_stdin_is_called_so(agent):
     assert agent.run("validate", "-", stdin="steps: [{run: 'true'}]\n").out == "ok: stdin, 1 step\n"
+
+
+def test_an_address_is_named_once(agent):
+    said = agent.run("validate", "s3://bucket/key", code=2).err
+    assert said.startswith("s3://bucket/key: ") and said.count("s3://bucket/key") == 1, said
