@@ -29,12 +29,26 @@ static int watch_signals(struct run *run, sigset_t *ret_old, struct err *err) {
 	return 0;
 }
 
+/* A step may take its time to end, and who pressed a key wants to see that it was heard. */
+static void say_stopping(struct run *run) {
+	size_t count = 0;
+	for (size_t i = 0; i < run->plan->count; i++) count += run->steps[i].phase == PHASE_RUNNING;
+	if (!count) return;
+	char *text AUTO_FREE = mem_printf(
+		"stopping: %zu step%s still running and may take seconds to end; %s kills %s at once", count,
+		count == 1 ? " is" : "s are", run->signal == SIGINT ? "Ctrl-C again" : "the same signal again",
+		count == 1 ? "it" : "them");
+	run_emit(run, EVENT_WARNING, SIZE_MAX, text, NULL);
+}
+
 static void on_signal(struct run *run) {
 	struct signalfd_siginfo info;
 	while (read(run->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
 		if (info.ssi_signo == SIGHUP) continue;
+		bool is_first = run->signal == 0;
 		run->signal = (int)info.ssi_signo;
 		run->is_stopping = true;
+		if (is_first) say_stopping(run);
 		for (size_t i = 0; i < run->plan->count; i++) step_stop(run, i);
 	}
 }

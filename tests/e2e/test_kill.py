@@ -164,3 +164,16 @@ cmp {tmp_path}/big {agent.tree}/data/big && echo same
     text = done.stdout + done.stderr
     assert "first 1" in text and "second 0" in text and "same" in text, text
     assert "space" in text.split("first 1")[0].lower(), text
+
+
+def test_ctrl_c_is_heard_and_a_second_one_kills(agent):
+    path = agent.recipe(f"""steps:
+  - run: "trap '' TERM INT; touch {agent.work}/here; while :; do sleep 0.1; done"
+""")
+    process = agent.start("apply", path)
+    wait_until((agent.work / "here").exists)
+    process.send_signal(signal.SIGINT)
+    said = "stopping: 1 step is still running and may take seconds to end; Ctrl-C again kills it at once"
+    wait_until(lambda: said in process.log.read_text(), 3, "a word on stopping")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(3) == 130
