@@ -4,7 +4,7 @@ B       ?= build
 CC      ?= cc
 PREFIX  ?= /usr
 
-PKGS    := libcurl openssl yaml-0.1 jansson expat zlib
+PKGS    := libcurl openssl yaml-0.1 jansson expat zlib libarchive
 WARN    := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
            -Wwrite-strings -Wundef -Wno-unused-parameter
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fPIE -D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections

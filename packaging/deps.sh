@@ -11,8 +11,8 @@ family() {
 
 packages() {
 	case $1/$2 in
-	apt/build) echo gcc libc6-dev make pkg-config libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libexpat1-dev zlib1g-dev ;;
-	dnf/build) echo gcc make pkgconf-pkg-config libcurl-devel openssl-devel libyaml-devel jansson-devel expat-devel zlib-devel ;;
+	apt/build) echo gcc libc6-dev make pkg-config libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libexpat1-dev zlib1g-dev libarchive-dev ;;
+	dnf/build) echo gcc make pkgconf-pkg-config libcurl-devel openssl-devel libyaml-devel jansson-devel expat-devel zlib-devel libarchive-devel ;;
 	apt/demo) echo python3 python3-venv curl ca-certificates ;;
 	dnf/demo) echo python3 python3-pip ca-certificates ;;
 	apt/test) echo git libcmocka-dev python3 python3-venv curl ca-certificates procps iproute2 util-linux debootstrap dnf rpm createrepo-c strace time ;;
@@ -32,7 +32,7 @@ is_there() {
 mode=$1
 shift
 fam=$(family)
-[ "$fam" != none ] || { echo "dsagent: neither apt-get nor dnf here: install a C compiler, pkg-config and the development files of libcurl, OpenSSL, libyaml, Jansson, expat and zlib" >&2; exit 1; }
+[ "$fam" != none ] || { echo "dsagent: neither apt-get nor dnf here: install a C compiler, pkg-config and the development files of libcurl, OpenSSL, libyaml, Jansson, expat, zlib and libarchive" >&2; exit 1; }
 missing=
 for set in "$@"; do
 	for p in $(packages "$fam" "$set"); do

@@ -83,6 +83,7 @@ static int send_once(const struct call *c, struct http_response *ret_answer, str
 					   .now = now,
 				   },
 				   cred, &arena));
+	for (size_t i = 0; req->headers && i < req->headers->count; i++) strs_add(&headers, req->headers->items[i]);
 	rc = http_do(c->aws->http,
 		     &(struct http_request){
 			     .method = req->method,
@@ -94,6 +95,10 @@ static int send_once(const struct call *c, struct http_response *ret_answer, str
 			     .total_timeout_ms = req->total_timeout_ms,
 			     .body_max = req->body_max,
 			     .ca_file = aws_env(c->aws->env, "AWS_CA_BUNDLE"),
+			     .stall_timeout_ms = req->stall_timeout_ms,
+			     .on_head = req->on_head,
+			     .on_body = req->on_body,
+			     .arg = req->arg,
 		     },
 		     ret_answer, err);
 	if (token_line) explicit_bzero(token_line, strlen(token_line));

@@ -9,12 +9,12 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "io/http.h"
 #include "io/retry.h"
 
 struct arena;
 struct cred_chain;
 struct err;
-struct http;
 
 /** Where and as whom; filled once per process, borrowed by all calls. */
 struct aws {
@@ -47,6 +47,11 @@ struct aws_request {
 	size_t body_max;	  /* cap on the answer */
 	struct retry_policy retry;
 	int64_t connect_timeout_ms, total_timeout_ms;
+	const struct strs *headers; /* further ones, sent unsigned ("Range: …"); may be NULL */
+	int64_t stall_timeout_ms;   /* the last four as in http_request */
+	http_head_fn on_head;
+	http_body_fn on_body;
+	void *arg;
 };
 
 /**

@@ -1,5 +1,7 @@
 #include "aws/fetch.h"
 
+#include "aws/fetch_private.h"
+
 #include <limits.h>
 #include <strings.h>
 
@@ -14,10 +16,7 @@
 #include "fmt/digest.h"
 #include "io/http.h"
 
-#define REDIRECTS_MAX 5
-#define CONNECT_TIMEOUT_MS 10000
 #define TOTAL_TIMEOUT_MS (120 * 1000) /* a wheel of some megabytes over a slow line */
-#define S3_KEY_MAX 1024
 
 static const struct retry_policy policy = {.base_ms = 200, .cap_ms = 5000, .budget_ms = 180 * 1000, .attempts = 4};
 
@@ -25,8 +24,7 @@ bool fetch_is_url(const char *url) {
 	return str_starts(url, "https://") || str_starts(url, "http://") || str_starts(url, "s3://");
 }
 
-/** The URL as messages may show it: without a query, which may be a signature. */
-static const char *visible(const char *url, struct arena *arena) {
+const char *fetch_visible(const char *url, struct arena *arena) {
 	return fetch_is_url(url) && !str_starts(url, "s3://") ? arena_dup(arena, url, strcspn(url, "?#")) : url;
 }
 
@@ -52,16 +50,16 @@ int fetch_follow(const char *url, const char *location, struct arena *arena, con
 
 	if (strncasecmp(next, "https://", 8) != 0 &&
 	    (strncasecmp(url, "https://", 8) == 0 || strncasecmp(next, "http://", 7) != 0))
-		return err_set(err, ERR_DENIED, "redirected to %s, which is not https", visible(next, arena));
+		return err_set(err, ERR_DENIED, "redirected to %s, which is not https", fetch_visible(next, arena));
 	*ret_url = next;
 	return 0;
 }
 
-static bool is_redirect(int status) {
+bool fetch_is_redirect(int status) {
 	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-static int explain_status(int status, struct err *err) {
+int fetch_explain_status(int status, struct err *err) {
 	enum err_code code = status == 404 || status == 410   ? ERR_NOT_FOUND
 			     : status == 401 || status == 403 ? ERR_DENIED
 							      : ERR_REMOTE;
@@ -79,7 +77,7 @@ static int get_once(struct fetch *fetch, const char *url, struct arena *arena, s
 		const struct http_request req = {
 			.method = "GET",
 			.url = url,
-			.connect_timeout_ms = CONNECT_TIMEOUT_MS,
+			.connect_timeout_ms = FETCH_CONNECT_TIMEOUT_MS,
 			.total_timeout_ms = TOTAL_TIMEOUT_MS,
 			.body_max = body->max,
 			.ca_file = fetch->aws ? aws_env(fetch->aws->env, "AWS_CA_BUNDLE") : NULL,
@@ -92,14 +90,15 @@ static int get_once(struct fetch *fetch, const char *url, struct arena *arena, s
 			answer.body = (struct buf){0};
 			return 0;
 		}
-		location = is_redirect(answer.status) ? http_header(&answer, "Location") : NULL;
-		if (!location) return explain_status(answer.status, err);
-		if (hops == REDIRECTS_MAX) return err_set(err, ERR_LIMIT, "more than %d redirects", REDIRECTS_MAX);
+		location = fetch_is_redirect(answer.status) ? http_header(&answer, "Location") : NULL;
+		if (!location) return fetch_explain_status(answer.status, err);
+		if (hops == FETCH_REDIRECTS_MAX)
+			return err_set(err, ERR_LIMIT, "more than %d redirects", FETCH_REDIRECTS_MAX);
 		if (fetch_follow(url, location, arena, &url, err) != 0) return -(int)err->code;
 	}
 }
 
-static bool is_cancelled(const struct fetch *fetch) {
+bool fetch_is_cancelled(const struct fetch *fetch) {
 	return fetch->aws && fetch->aws->is_cancelled && fetch->aws->is_cancelled();
 }
 
@@ -110,7 +109,7 @@ static int get_http(struct fetch *fetch, const char *url, struct buf *body, stru
 	for (unsigned attempt = 1;; attempt++) {
 		int64_t wait;
 
-		if (is_cancelled(fetch)) return err_set(err, ERR_CANCELLED, "told to stop");
+		if (fetch_is_cancelled(fetch)) return err_set(err, ERR_CANCELLED, "told to stop");
 		if (get_once(fetch, url, &arena, body, err) == 0) return 0;
 		wait = retry_wait_ms(&policy, attempt, clock_mono_ms() - began_ms, 0, clock_random(UINT64_MAX), err);
 		if (wait == RETRY_STOP)
@@ -120,27 +119,34 @@ static int get_http(struct fetch *fetch, const char *url, struct buf *body, stru
 	}
 }
 
+int fetch_aim_s3(const struct fetch *fetch, const char *url, struct arena *arena, struct aws_request *req,
+		 struct err *err) {
+	const char *bucket = url + strlen("s3://"), *key = strchr(bucket, '/');
+
+	if (!fetch->aws)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "s3:// needs AWS credentials and a region, which are not in use here");
+	if (!key || !key[1]) return err_set(err, ERR_INVALID, "no key after the bucket: write s3://bucket/key");
+	if (strlen(key + 1) > FETCH_S3_KEY_MAX)
+		return err_set(err, ERR_INVALID, "the key is longer than %d bytes", FETCH_S3_KEY_MAX);
+	req->bucket = arena_dup(arena, bucket, (size_t)(key - bucket));
+	req->path = key;
+	return 0;
+}
+
 static int get_s3(struct fetch *fetch, const char *url, struct buf *body, struct err *err) {
 	AUTO_ARENA struct arena arena = {0};
-	const char *bucket = url + strlen("s3://"), *key = strchr(bucket, '/');
 	struct buf answer = {0};
 	struct aws_request req = {
 		.service = "s3",
 		.method = "GET",
 		.body_max = body->max,
 		.retry = policy,
-		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
+		.connect_timeout_ms = FETCH_CONNECT_TIMEOUT_MS,
 		.total_timeout_ms = TOTAL_TIMEOUT_MS,
 	};
 
-	if (!fetch->aws)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "s3:// needs AWS credentials and a region, which are not in use here");
-	if (!key || !key[1]) return err_set(err, ERR_INVALID, "no key after the bucket: write s3://bucket/key");
-	if (strlen(key + 1) > S3_KEY_MAX)
-		return err_set(err, ERR_INVALID, "the key is longer than %d bytes", S3_KEY_MAX);
-	req.bucket = arena_dup(&arena, bucket, (size_t)(key - bucket));
-	req.path = key;
+	if (fetch_aim_s3(fetch, url, &arena, &req, err) != 0) return -(int)err->code;
 	if (aws_call(fetch->aws, &req, &answer, NULL, err) != 0) return -(int)err->code;
 	buf_clear(body);
 	*body = answer;
@@ -171,12 +177,15 @@ static bool is_loopback(const char *url) {
 	       (str_starts(host, "localhost") && strchr(":/", host[strlen("localhost")]));
 }
 
+int fetch_check_plain(const char *url, bool has_hash, struct err *err) {
+	if (!str_starts(url, "http://") || has_hash || is_loopback(url)) return 0;
+	return err_set(err, ERR_DENIED, "plain http can be changed on its way: use https:// or give the SHA-256");
+}
+
 static int get(struct fetch *fetch, const char *url, bool has_hash, struct buf *body, struct err *err) {
 	if (str_starts(url, "s3://")) return get_s3(fetch, url, body, err);
 	if (!fetch_is_url(url)) return get_file(url, body, err);
-	if (str_starts(url, "http://") && !has_hash && !is_loopback(url))
-		return err_set(err, ERR_DENIED,
-			       "plain http can be changed on its way: use https:// or give the SHA-256");
+	if (fetch_check_plain(url, has_hash, err) != 0) return -(int)err->code;
 	return get_http(fetch, url, body, err);
 }
 
@@ -197,10 +206,10 @@ int fetch_get(struct fetch *fetch, const char *url, const char *sha256_hex, stru
 	if (sha256_hex && (strlen(sha256_hex) != SHA256_HEX_SIZE - 1 ||
 			   strspn(sha256_hex, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1))
 		return err_set(err, ERR_INVALID, "%s: '%.80s' is not a SHA-256: 64 hexadecimal digits are needed",
-			       visible(url, &arena), sha256_hex);
+			       fetch_visible(url, &arena), sha256_hex);
 	rc = get(fetch, url, sha256_hex != NULL, body, err);
 	if (rc == 0 && sha256_hex) rc = check_hash(body, sha256_hex, err);
 	if (rc == 0) return 0;
 	buf_reset(body);
-	return err_wrap(err, "%s", visible(url, &arena));
+	return err_wrap(err, "%s", fetch_visible(url, &arena));
 }

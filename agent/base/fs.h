@@ -67,6 +67,9 @@ CHECK_RESULT int fs_write(const struct fs_root *root, const char *path, const vo
 /** Makes path a symbolic link to target, atomically; refuses to replace a directory. */
 CHECK_RESULT int fs_symlink(const struct fs_root *root, const char *path, const char *target, struct err *err);
 
+/** Renames within one file system, replacing a file (not a directory), and makes it last. */
+CHECK_RESULT int fs_rename(const struct fs_root *root, const char *from, const char *to, struct err *err);
+
 /** Removes a file, link or (is_recursive) a tree without leaving its mount or following links. Absent is fine. */
 CHECK_RESULT int fs_remove(const struct fs_root *root, const char *path, bool is_recursive, struct err *err);
 

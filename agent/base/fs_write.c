@@ -95,6 +95,17 @@ int fs_symlink(const struct fs_root *root, const char *path, const char *target,
 	return 0;
 }
 
+int fs_rename(const struct fs_root *root, const char *from, const char *to, struct err *err) {
+	struct fs_spot source AUTO_FS_SPOT = {.dir_fd = -1}, target AUTO_FS_SPOT = {.dir_fd = -1};
+	int rc = fs_spot_open(root, from, &source, err);
+
+	if (rc == 0) rc = fs_spot_open(root, to, &target, err);
+	if (rc < 0) return err_wrap(err, "cannot rename %s%s to %s", fs_prefix(root), from, to);
+	if (renameat(source.dir_fd, source.name, target.dir_fd, target.name) < 0 || sync_dir(target.dir_fd) < 0)
+		return fs_fail(root, "rename to", to, errno, err);
+	return 0;
+}
+
 /* The pid in a lock file, 0 if it cannot be read: the holder may be between flock and write. */
 static pid_t read_holder(int fd) {
 	char text[32];

@@ -30,6 +30,7 @@ struct transfer {
 	CURL *easy;
 	struct http_response response;
 	size_t received; /* bytes that went to on_body */
+	bool has_head;	 /* on_head was called */
 	bool is_cut; /* an error's body was longer than HTTP_ERROR_BODY_MAX: what came is kept, the rest is not awaited
 		      */
 	struct err *err; /* filled by a callback that stops the transfer */
@@ -151,12 +152,22 @@ static size_t cut_error_body(struct transfer *t, const char *data, size_t len) {
 	return 0;
 }
 
+static size_t stopped(struct transfer *t) {
+	if (t->err->code == ERR_NONE) (void)err_set(t->err, ERR_CANCELLED, "stopped by the receiver");
+	return 0;
+}
+
 static size_t on_data(char *data, size_t size, size_t count, void *arg) {
 	struct transfer *t = arg;
 	size_t len = size * count;
 	int64_t status = status_of(t->easy);
 
 	if (status < 200 || status > 299) return cut_error_body(t, data, len);
+	if (t->req->on_head && !t->has_head) {
+		t->has_head = true;
+		t->response.status = (int)status;
+		if (t->req->on_head(&t->response, t->req->arg, t->err) != 0) return stopped(t);
+	}
 	if (len > t->req->body_max - t->received) {
 		(void)err_set(t->err, ERR_LIMIT, "the answer is larger than %zu bytes", t->req->body_max);
 		return 0;
@@ -167,8 +178,7 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg) {
 		return len;
 	}
 	if (t->req->on_body(data, len, t->req->arg, t->err) == 0) return len;
-	if (t->err->code == ERR_NONE) (void)err_set(t->err, ERR_CANCELLED, "stopped by the receiver");
-	return 0;
+	return stopped(t);
 }
 
 static int start(struct http *http, struct err *err) {
@@ -255,6 +265,10 @@ static void set_transfer(CURL *easy, struct transfer *t, char *reason) {
 	curl_easy_setopt(easy, CURLOPT_URL, t->req->url);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)t->req->connect_timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)t->req->total_timeout_ms);
+	if (t->req->stall_timeout_ms > 0) {
+		curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((t->req->stall_timeout_ms + 999) / 1000));
+	}
 	curl_easy_setopt(easy, CURLOPT_MAXCONNECTS, CONNECTIONS_MAX);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, reason);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);

@@ -29,6 +29,11 @@ typedef int (*http_body_fn)(const void *data, size_t len, void *arg, struct err 
 /** The body of an answer that is not 2xx is cut here, whatever body_max: what went wrong is said at its beginning. */
 #define HTTP_ERROR_BODY_MAX (64 * 1024)
 
+struct http_response;
+
+/** Sees status and headers of a 2xx answer once, before its first byte; non-zero stops as in http_body_fn. */
+typedef int (*http_head_fn)(const struct http_response *head, void *arg, struct err *err);
+
 struct http_request {
 	const char *method; /* "GET", "PUT", "POST", "HEAD" */
 	const char *url;
@@ -39,6 +44,8 @@ struct http_request {
 	size_t body_max;			      /* most bytes of a 2xx body */
 	bool bypasses_proxy;			      /* link-local services: a proxy must never see them */
 	const char *ca_file;			      /* NULL: found at run time */
+	int64_t stall_timeout_ms;		      /* > 0: less than a byte a second for so long is ERR_TIMEOUT */
+	http_head_fn on_head;			      /* may be NULL; only with on_body */
 	http_body_fn on_body; /* NULL: the body goes to http_response.body. Called for 2xx answers only. */
 	void *arg;
 };
