@@ -27,7 +27,7 @@ void buf_add(struct buf *b, const void *p, size_t n);
 void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *s);
 void buf_addf(struct buf *b, const char *fmt, ...) FORMAT(2, 3);
-void buf_vaddf(struct buf *b, const char *fmt, va_list args);
+void buf_vaddf(struct buf *b, const char *fmt, va_list args) FORMAT(2, 0);
 
 /** Forgets the content (and an overflow), keeps the memory. */
 void buf_reset(struct buf *b);

@@ -21,6 +21,8 @@ static void trim_half_char(char *s, size_t len) {
 	if (len - (start - 1) < want) s[start - 1] = '\0';
 }
 
+static void format_msg(char msg[ERR_MSG_MAX], const char *fmt, va_list args) FORMAT(2, 0);
+
 static void format_msg(char msg[ERR_MSG_MAX], const char *fmt, va_list args) {
 	int n = vsnprintf(msg, ERR_MSG_MAX, fmt, args);
 
