@@ -197,34 +197,52 @@ static bool is_below(const struct py_version *v, const struct py_version *wanted
 	return !(is_early && !wants_early && !compare_release(v, wanted));
 }
 
+enum operator{ OP_SAME, OP_EQ, OP_NE, OP_NEAR, OP_GE, OP_LE, OP_GT, OP_LT };
+
+/* The operator that s begins with, taken off it. */
+static bool take_operator(const char **s, size_t *len, enum operator* ret_op) {
+	static const struct {
+		const char *sign;
+		enum operator op;
+	} all[] = {{"===", OP_SAME}, {"==", OP_EQ}, {"!=", OP_NE}, {"~=", OP_NEAR},
+		   {">=", OP_GE},    {"<=", OP_LE}, {">", OP_GT},  {"<", OP_LT}};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		size_t n = strlen(all[i].sign);
+		if (*len < n || memcmp(*s, all[i].sign, n) != 0) continue;
+		*s += n;
+		*len -= n;
+		*ret_op = all[i].op;
+		return true;
+	}
+	return false;
+}
+
+static bool fulfils(const struct py_version *v, enum operator op, const struct py_version *wanted) {
+	switch (op) {
+	case OP_SAME: break; /* compared as text */
+	case OP_EQ: return is_equal(v, wanted);
+	case OP_NE: return !is_equal(v, wanted);
+	case OP_NEAR: return compare_public(v, wanted) >= 0 && has_prefix(v, wanted, wanted->release_count - 1);
+	case OP_GE: return compare_public(v, wanted) >= 0;
+	case OP_LE: return compare_public(v, wanted) <= 0;
+	case OP_GT: return is_above(v, wanted);
+	case OP_LT: return is_below(v, wanted);
+	}
+	return false;
+}
+
 static enum py_match match_one(const char *s, size_t len, const struct py_version *v, const char *version) {
-	static const char *const operators[] = {"===", "==", "!=", "~=", ">=", "<=", ">", "<", NULL};
 	struct py_version wanted;
-	int op = 0;
-	while (operators[op] && (len < strlen(operators[op]) || memcmp(s, operators[op], strlen(operators[op])) != 0))
-		op++;
-	if (!operators[op]) return PY_MATCH_BAD_SPECIFIER;
-	s += strlen(operators[op]);
-	len -= strlen(operators[op]);
+	enum operator op = OP_SAME;
+	if (!take_operator(&s, &len, &op)) return PY_MATCH_BAD_SPECIFIER;
 	while (len && isspace((unsigned char)*s)) s++, len--;
 	while (len && isspace((unsigned char)s[len - 1])) len--;
-	if (op == 0) return len == strlen(version) && !strncasecmp(s, version, len) ? PY_MATCH_YES : PY_MATCH_NO;
-	bool has_star = (op == 1 || op == 2) && len > 2 && !memcmp(s + len - 2, ".*", 2);
+	if (op == OP_SAME) return len == strlen(version) && !strncasecmp(s, version, len) ? PY_MATCH_YES : PY_MATCH_NO;
+	bool has_star = (op == OP_EQ || op == OP_NE) && len > 2 && !memcmp(s + len - 2, ".*", 2);
 	if (!py_version_parse(s, has_star ? len - 2 : len, &wanted)) return PY_MATCH_BAD_SPECIFIER;
-	if (op == 3 && wanted.release_count < 2) return PY_MATCH_BAD_SPECIFIER;
-	bool is_match = false;
-	switch (op) {
-	case 1:
-	case 2:
-		is_match =
-			(has_star ? has_prefix(v, &wanted, wanted.release_count) : is_equal(v, &wanted)) == (op == 1);
-		break;
-	case 3: is_match = compare_public(v, &wanted) >= 0 && has_prefix(v, &wanted, wanted.release_count - 1); break;
-	case 4: is_match = compare_public(v, &wanted) >= 0; break;
-	case 5: is_match = compare_public(v, &wanted) <= 0; break;
-	case 6: is_match = is_above(v, &wanted); break;
-	default: is_match = is_below(v, &wanted); break;
-	}
+	if (op == OP_NEAR && wanted.release_count < 2) return PY_MATCH_BAD_SPECIFIER;
+	bool is_match =
+		has_star ? has_prefix(v, &wanted, wanted.release_count) == (op == OP_EQ) : fulfils(v, op, &wanted);
 	return is_match ? PY_MATCH_YES : PY_MATCH_NO;
 }
 
