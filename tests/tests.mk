@@ -10,6 +10,11 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdsagent.a
 unit: $(UNIT_BIN)
 	@fail=0; for t in $(UNIT_BIN); do $$t >$$t.log 2>&1 || { fail=1; echo "FAILED $$t"; cat $$t.log; }; done; exit $$fail
 
+# Golden cases: recipes with what `dsagent validate` says about them.
+.PHONY: cases
+cases: $(B)/dsagent
+	@sh tests/cases/run.sh $(B)/dsagent $(ARGS)
+
 # The fake outside: its own program, with nothing of the agent in it.
 WORLD_SRC := $(sort $(wildcard tests/world/*.c))
 WORLD_OBJ := $(WORLD_SRC:tests/world/%.c=$(B)/tests/world-o/%.o)
