@@ -34,11 +34,12 @@ static const struct field tell_fields[] = {
 	 .is_required = true},
 	{0},
 };
-static const struct shape tell_shape = {.fields = tell_fields, .size = sizeof(struct tell), .scalar_field = "text"};
+#define TELL_SHAPE                                                                                                     \
+	{ .fields = tell_fields, .size = sizeof(struct tell), .scalar_field = "text" }
 static const struct step_type type_tell = {
-	.name = "tell", .summary = "a text", .example = "- tell: hi\n", .shape = tell_shape, .timeout_ms = 1000};
+	.name = "tell", .summary = "a text", .example = "- tell: hi\n", .shape = TELL_SHAPE, .timeout_ms = 1000};
 static const struct step_type type_user = {
-	.name = "user", .summary = "an account", .example = "- user: ada\n", .shape = tell_shape};
+	.name = "user", .summary = "an account", .example = "- user: ada\n", .shape = TELL_SHAPE};
 static const struct step_type *const types[] = {&type_tell, &type_user, NULL};
 
 struct world {
