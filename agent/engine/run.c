@@ -34,10 +34,10 @@ static void say_stopping(struct run *run) {
 	size_t count = 0;
 	for (size_t i = 0; i < run->plan->count; i++) count += run->steps[i].phase == PHASE_RUNNING;
 	if (!count) return;
-	char *text AUTO_FREE = mem_printf(
-		"stopping: %zu step%s still running and may take seconds to end; %s kills %s at once", count,
-		count == 1 ? " is" : "s are", run->signal == SIGINT ? "Ctrl-C again" : "the same signal again",
-		count == 1 ? "it" : "them");
+	const char *how = run->signal == SIGINT ? "Ctrl-C" : "the same signal";
+	char *text AUTO_FREE =
+		count == 1 ? mem_printf("stopping; %s again kills the step that still runs", how)
+			   : mem_printf("stopping; %s again kills the %zu steps that still run", how, count);
 	run_emit(run, EVENT_WARNING, SIZE_MAX, text, NULL);
 }
 

@@ -111,6 +111,16 @@ static void check_check(const void *params, const struct yml_node *node, struct 
 		diag_add(diags, node, "venv and python exclude each other");
 }
 
+/* A size as recipes write them, binary: "20 GiB". */
+static const char *size_text(int64_t bytes, struct arena *arena) {
+	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+	double size = (double)bytes;
+	size_t unit = 0;
+	for (; size >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++) size /= 1024;
+	bool is_whole = size >= 100 || size == (double)(int64_t)size;
+	return arena_printf(arena, "%.*f %s", is_whole ? 0 : 1, size, units[unit]);
+}
+
 /* One condition: tried once; 0, or err says why it does not hold. */
 struct condition {
 	bool is_given;
@@ -159,8 +169,7 @@ static int disk_holds(const struct check_params *p, struct step_ctx *ctx, struct
 	int r = fs_free_bytes(ctx->machine.root, path, &free_bytes, err);
 	if (r < 0 || free_bytes >= p->disk.free_bytes) return r;
 	return err_set(err, ERR_NO_SPACE, "%s has %s free, %s are needed: make room or use a larger volume", path,
-		       str_bytes((unsigned long long)free_bytes, ctx->arena),
-		       str_bytes((unsigned long long)p->disk.free_bytes, ctx->arena));
+		       size_text(free_bytes, ctx->arena), size_text(p->disk.free_bytes, ctx->arena));
 }
 
 /* The kernel keeps a part of the memory for itself: a 8 GiB instance shows 7.6. So 1/16 less is enough. */
@@ -168,8 +177,7 @@ static int memory_holds(const struct check_params *p, struct step_ctx *ctx, stru
 	int64_t has = ctx->facts->os.memory_bytes;
 	if (has >= p->memory_bytes - p->memory_bytes / 16) return 0;
 	return err_set(err, ERR_UNSUPPORTED, "the machine has %s of memory, %s are needed: use a larger instance type",
-		       str_bytes((unsigned long long)has, ctx->arena),
-		       str_bytes((unsigned long long)p->memory_bytes, ctx->arena));
+		       size_text(has, ctx->arena), size_text(p->memory_bytes, ctx->arena));
 }
 
 static int python_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
@@ -202,14 +210,11 @@ static void list_conditions(const struct check_params *p, struct arena *arena, s
 		arena_dup(arena, script, str_utf8_prefix(script, 60) < len ? str_utf8_prefix(script, 60) : len);
 	c[0] = (struct condition){p->path, arena_printf(arena, "%s to exist", p->path ? p->path : ""), path_holds};
 	c[1] = (struct condition){p->has_disk,
-				  arena_printf(arena, "%s free on %s",
-					       str_bytes((unsigned long long)p->disk.free_bytes, arena),
+				  arena_printf(arena, "%s free on %s", size_text(p->disk.free_bytes, arena),
 					       p->disk.path ? p->disk.path : "/"),
 				  disk_holds};
-	c[2] = (struct condition){
-		p->memory_bytes > 0,
-		arena_printf(arena, "%s of memory", str_bytes((unsigned long long)p->memory_bytes, arena)),
-		memory_holds};
+	c[2] = (struct condition){p->memory_bytes > 0,
+				  arena_printf(arena, "%s of memory", size_text(p->memory_bytes, arena)), memory_holds};
 	c[3] = (struct condition){p->tcp, arena_printf(arena, "tcp %s to answer", p->tcp ? p->tcp : ""), tcp_holds};
 	c[4] = (struct condition){p->postgres, arena_printf(arena, "PostgreSQL at %s", p->postgres ? p->postgres : ""),
 				  postgres_holds};

@@ -308,11 +308,13 @@ def test_messages_say_what_the_recipe_said(agent):
   - {id: command, needs: [], optional: true, check: "exit 3"}
   - {id: waits, needs: [], optional: true, check: {path: /nope, wait: 1500ms}}
   - {id: again, needs: [], optional: true, retries: 1, retry_delay: 200ms, run: exit 4}
+  - {id: disk, needs: [], optional: true, check: {disk: 900T}}
   - {id: late, needs: [], optional: true, timeout: 1s, run: exec sleep 9}
 """)
     errors = {s["id"]: s["error"] for s in agent.status()["steps"]}
     assert errors["python"] == ("'python3: import no_such_module' ended with exit status 1: "
                                 "ModuleNotFoundError: No module named 'no_such_module'")
+    assert "900 TiB are needed" in errors["disk"]
     assert errors["command"] == "'exit 3' ended with exit status 3"
     assert errors["waits"].startswith("waited 1.5 s for /nope to exist"), errors
     assert errors["late"] == "'exec sleep 9' did not end within 1 s"

@@ -16,7 +16,7 @@ static void conditions_on_the_machine(void **state) {
 		{"{path: /nonexistent-xyz}",
 		 "require /nonexistent-xyz to exist (now: /nonexistent-xyz does not exist)\n"},
 		{"{memory: 64G}",
-		 "require 68.7 GB of memory (now: the machine has 8.6 GB of memory, 68.7 GB are needed: use "
+		 "require 64 GiB of memory (now: the machine has 8 GiB of memory, 64 GiB are needed: use "
 		 "a larger instance type)\n"},
 		{"{}", "r:1:1: check needs a condition: command, tcp, postgres, http, disk, memory, python or path\n"},
 		{"{path: /, status: 200}", "r:1:1: status and contains belong to http\n"},
