@@ -37,6 +37,24 @@ static const struct field run_fields[] = {
 	{0},
 };
 
+/* A "#!" line would be a comment to /bin/sh: a script for another shell half works there, and ends well. */
+static void check_shebang(const char *script, const struct yml_node *node, struct diags *diags) {
+	const char *line = script + strspn(script, " \t\r\n");
+	if (!str_starts(line, "#!")) return;
+	line += 2 + strspn(line + 2, " \t");
+	if (str_starts(line, "/usr/bin/env"))
+		line += strlen("/usr/bin/env") + strspn(line + strlen("/usr/bin/env"), " \t");
+	size_t len = strcspn(line, " \t\r\n");
+	const char *name = line + len;
+	while (name > line && name[-1] != '/') name--;
+	int n = (int)(len - (size_t)(name - line));
+	if (n == 2 && str_starts(name, "sh")) return;
+	diag_add(diags, node,
+		 "the script asks for %.*s, but scripts are run by /bin/sh -e: write it as a list, run: [%.*s, %s, "
+		 "\"…\"]",
+		 n, name, n, name, n >= 2 && str_starts(name + n - 2, "sh") ? "-ec" : "-c");
+}
+
 static void run_check(const void *params, const struct yml_node *node, struct diags *diags) {
 	const struct run_params *p = params;
 	if (!p->script == !p->argv.count) {
@@ -44,6 +62,7 @@ static void run_check(const void *params, const struct yml_node *node, struct di
 		return;
 	}
 	if (p->script && !p->script[strspn(p->script, " \t\r\n")]) diag_add(diags, node, "the script is empty");
+	if (p->script) check_shebang(p->script, node, diags);
 	if (p->script && strlen(p->script) > RUN_SCRIPT_MAX)
 		diag_add(diags, node,
 			 "the script has %zu bytes, at most %d are possible: put it into a file with a `file` or "
