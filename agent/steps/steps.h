@@ -8,6 +8,6 @@ struct step_type;
 extern const struct step_type *const steps_all[];
 
 extern const struct step_type step_python, step_file, step_run, step_check;
-extern const struct step_type step_packages;
+extern const struct step_type step_packages, step_nvidia;
 extern const struct step_type step_user, step_service;
 extern const struct step_type step_download;
