@@ -25,7 +25,7 @@ static bool is_named(const char *table, const char *disk) {
 	while ((device = strstr(device, "/dev/"))) {
 		bool is_at_start = device == table || device[-1] == '\n';
 		device += strlen("/dev/");
-		if (!is_at_start || strncmp(device, disk, n)) continue;
+		if (!is_at_start || strncmp(device, disk, n) != 0) continue;
 		const char *rest = device + n;
 		if (*rest == 'p') rest += 1 + strspn(rest + 1, "0123456789");
 		if (*rest == ' ' || *rest == '\t') return true;
