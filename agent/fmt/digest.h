@@ -15,6 +15,10 @@ void digest_sha256(const void *data, size_t len, unsigned char ret_digest[SHA256
 void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 			unsigned char ret_mac[SHA256_SIZE]);
 
+/** For OpenPGP fingerprints of version 4, which are SHA-1; never for anything else. */
+#define SHA1_SIZE 20
+void digest_sha1(const void *data, size_t len, unsigned char ret_digest[SHA1_SIZE]);
+
 /** Lower-case hexadecimal of n bytes into hex (2 * n + 1); returns hex. */
 char *digest_hex(const unsigned char *bytes, size_t n, char *hex);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/glob.h"
 #include "io/retry.h"
 #include "sys/locks.h"
@@ -50,6 +51,10 @@ const struct pkg_manager *pkg_manager(const char *name) {
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		if (str_eq(all[i]->name, name)) return all[i];
 	return NULL;
+}
+
+const char *pkg_host_path(const struct machine *m, const char *path) {
+	return m->root->is_system || fs_root_is_host(m->root) ? path : fs_host_path(m->root, path, m->arena);
 }
 
 void pkg_run_init(struct pkg_run *run, const struct machine *m, const struct pkg_tool *tool) {

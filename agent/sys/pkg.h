@@ -45,12 +45,17 @@ struct pkg_manager {
 	bool (*is_index_fresh)(const struct machine *m);
 	/** Locks, index refresh when stale or a name is unknown, one transaction, progress by machine_note. */
 	int (*change)(const struct machine *m, const struct pkg_change *change, struct err *err);
+	/** Fetches the index of one repository alone: id of the repository file at path. */
+	int (*refresh)(const struct machine *m, const char *path, const char *id, struct err *err);
 };
 
 extern const struct pkg_manager pkg_apt, pkg_dnf;
 
 /** True for kernel and NVIDIA packages, which upgrades_all leaves alone. */
 bool pkg_is_kept(const char *name);
+
+/** Path as package tools need it: with the root in front where they do not run inside it. */
+const char *pkg_host_path(const struct machine *m, const char *path);
 
 /** "a, b, c and 9 more", in the arena: for texts. */
 const char *pkg_names_text(const struct strs *names, size_t max, struct arena *arena);

@@ -102,7 +102,8 @@ static void add_common(struct strs *argv) {
 	for (const char *const *arg = common_args; *arg; arg++) strs_add(argv, *arg);
 }
 
-static int refresh(const struct machine *m, struct err *err) {
+/* only: the one sources file whose index is fetched; NULL: all. */
+static int refresh_from(const struct machine *m, const char *only, struct err *err) {
 	AUTO_PKG_RUN struct pkg_run run = {0};
 	AUTO_STRS struct strs argv = {0};
 	pkg_run_init(&run, m, &apt);
@@ -110,11 +111,25 @@ static int refresh(const struct machine *m, struct err *err) {
 	/* Without it, apt-get update ends with 0 although nothing could be fetched. */
 	strs_add(&argv, "-o");
 	strs_add(&argv, "APT::Update::Error-Mode=any");
+	if (only) {
+		strs_add(&argv, "-o");
+		strs_add(&argv, arena_printf(m->arena, "Dir::Etc::sourcelist=%s", only));
+		strs_add(&argv, "-o");
+		strs_add(&argv, "Dir::Etc::sourceparts=-");
+		strs_add(&argv, "-o");
+		strs_add(&argv, "APT::Get::List-Cleanup=0");
+	}
 	strs_add(&argv, "update");
-	machine_note(m, 0, 0, "refreshing the package index");
+	machine_note(m, 0, 0, "refreshing the package index%s", only ? " of the repository" : "");
 	if (!pkg_run(&run, strs_argv(&argv), err)) return 0;
 	(void)apt_explain(m, &run, err); /* the same error in better words */
 	return err_wrap(err, "apt-get update");
+}
+
+static int refresh(const struct machine *m, struct err *err) { return refresh_from(m, NULL, err); }
+
+static int refresh_one(const struct machine *m, const char *path, const char *id, struct err *err) {
+	return refresh_from(m, pkg_host_path(m, path), err);
 }
 
 static void add_names(struct strs *argv, const struct strs *names) {
@@ -239,4 +254,5 @@ const struct pkg_manager pkg_apt = {
 	.upgradable = upgradable,
 	.is_index_fresh = is_index_fresh,
 	.change = change,
+	.refresh = refresh_one,
 };

@@ -208,10 +208,22 @@ static int change(const struct machine *m, const struct pkg_change *change, stru
 	return rc;
 }
 
+static int refresh_one(const struct machine *m, const char *path, const char *id, struct err *err) {
+	const char *file = pkg_host_path(m, path);
+	const char *dir = arena_dup(m->arena, file, (size_t)(strrchr(file, '/') - file));
+	const char *const args[] = {arena_printf(m->arena, "--setopt=reposdir=%s", dir), "--disablerepo=*",
+				    arena_printf(m->arena, "--enablerepo=%s", id), NULL};
+	const struct verb fetches = {"makecache", args};
+	enum pkg_trouble trouble;
+	machine_note(m, 0, 0, "fetching the index of %s", id);
+	return run_verb(m, NULL, &fetches, NULL, true, &trouble, err);
+}
+
 const struct pkg_manager pkg_dnf = {
 	.name = "dnf",
 	.query = query,
 	.upgradable = upgradable,
 	.is_index_fresh = is_index_fresh,
 	.change = change,
+	.refresh = refresh_one,
 };
