@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <fcntl.h>
 
 #include "base/buf.h"
@@ -8,6 +7,7 @@
 #include "recipe/step.h"
 #include "steps/steps.h"
 #include "steps/text_diff.h"
+#include "steps/text_file.h"
 #include "sys/user.h"
 
 /** Most bytes of a file that is compared or written: a settings file, not data (that is `download` and `sync`). */
@@ -207,19 +207,6 @@ static int probe_directory(struct file *f, struct step_ctx *ctx, struct changes 
 	return 0;
 }
 
-/* The text of a link; readlinkat with "" reads the link that the descriptor stands for. */
-static int read_link(const struct fs_root *root, const char *path, struct arena *arena, const char **ret_target,
-		     struct err *err) {
-	char target[4096];
-	AUTO_CLOSE int fd = -1;
-	int r = fs_open(root, path, O_PATH | O_NOFOLLOW, 0, &fd, err);
-	if (r < 0) return r;
-	ssize_t n = readlinkat(fd, "", target, sizeof target);
-	if (n < 0 || (size_t)n == sizeof target) return err_set_errno(err, n < 0 ? errno : ENAMETOOLONG, "%s", path);
-	*ret_target = arena_dup(arena, target, (size_t)n);
-	return 0;
-}
-
 static int probe_link(struct file *f, struct step_ctx *ctx, struct changes *changes, struct err *err) {
 	const char *path = f->p->path, *target = NULL;
 	if (f->is_there && !S_ISLNK(f->st.st_mode)) return refuse_kind(f, "link", err);
@@ -227,7 +214,7 @@ static int probe_link(struct file *f, struct step_ctx *ctx, struct changes *chan
 		changes_add(changes, ctx->arena, NULL, "link %s to %s", path, f->p->target);
 		return 0;
 	}
-	int r = read_link(ctx->machine.root, path, ctx->arena, &target, err);
+	int r = text_link_read(ctx->machine.root, path, ctx->arena, &target, err);
 	if (r < 0) return r;
 	if (!str_eq(target, f->p->target))
 		changes_add(changes, ctx->arena, NULL, "link %s to %s (now to %s)", path, f->p->target, target);

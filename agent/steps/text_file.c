@@ -1,5 +1,8 @@
 #include "steps/text_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fs.h"
@@ -15,6 +18,19 @@ int text_file_read(const struct step_ctx *ctx, const char *path, const char **re
 	if (r < 0 && err->code != ERR_NOT_FOUND) return r;
 	*ret_text = r < 0 ? NULL : arena_strdup(ctx->arena, buf_str(&b));
 	if (r < 0) err_clear(err);
+	return 0;
+}
+
+/* The text of a link; readlinkat with "" reads the link that the descriptor stands for. */
+int text_link_read(const struct fs_root *root, const char *path, struct arena *arena, const char **ret_target,
+		   struct err *err) {
+	char target[4096];
+	AUTO_CLOSE int fd = -1;
+	int r = fs_open(root, path, O_PATH | O_NOFOLLOW, 0, &fd, err);
+	if (r < 0) return r;
+	ssize_t n = readlinkat(fd, "", target, sizeof target);
+	if (n < 0 || (size_t)n == sizeof target) return err_set_errno(err, n < 0 ? errno : ENAMETOOLONG, "%s", path);
+	*ret_target = arena_dup(arena, target, (size_t)n);
 	return 0;
 }
 

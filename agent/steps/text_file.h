@@ -8,8 +8,10 @@
 
 #include "base/cleanup.h"
 
+struct arena;
 struct changes;
 struct err;
+struct fs_root;
 struct step_ctx;
 
 /** Most bytes of such a file. */
@@ -34,3 +36,7 @@ CHECK_RESULT int text_file_apply(const struct text_file *file, struct step_ctx *
 
 /** The whole file in the arena, or NULL when there is none. */
 CHECK_RESULT int text_file_read(const struct step_ctx *ctx, const char *path, const char **ret_text, struct err *err);
+
+/** Where a symbolic link points, in the arena. ERR_NOT_FOUND when there is nothing. */
+CHECK_RESULT int text_link_read(const struct fs_root *root, const char *path, struct arena *arena,
+				const char **ret_target, struct err *err);
