@@ -139,7 +139,8 @@ void gpu_cuda_judge(const struct gpu_child *child, struct gpu_report *r) {
 
 int gpu_check_cuda(const struct machine *m, const struct gpu_want *want, struct gpu_report *r, struct err *err) {
 	AUTO_GPU_CHILD struct gpu_child child = {0};
-	bool has_own = fs_exists(m->root, PYTHON) && (fs_root_is_host(m->root) || m->root->is_system);
+	/* A tree without a system of its own runs the host's commands. */
+	bool has_own = m->root->is_system ? fs_exists(m->root, PYTHON) : access(PYTHON, X_OK) == 0;
 	const char *const argv[] = {has_own ? PYTHON : "python3", "-I", "-S", "-c", script, NULL};
 	struct machine_command cmd = {
 		.argv = argv, .label = "the CUDA probe", .timeout_ms = PROBE_MS + (int64_t)r->count * PROBE_GPU_MS};
