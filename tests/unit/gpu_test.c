@@ -5,8 +5,7 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
-#include "sys/gpu.h"
+#include "gpu_tree.h"
 
 /* What the report keeps of more findings than it has room for. */
 static void more_findings_than_places(void **state) {
@@ -40,9 +39,58 @@ static void the_worst_with_the_strongest_remedy_is_the_verdict(void **state) {
 	assert_true(gpu_is_hopeless(&r));
 }
 
+/* What the tag said in the course of it: nothing good before all layers have run, bad news at once. */
+static void on_publish(const char *key, const char *value, void *arg) {
+	assert_string_equal(key, "gpu");
+	buf_addf(arg, "%s\n", value);
+}
+
+static const struct {
+	const char *name;
+	enum gpu_base base;
+	struct gpu_file files[2];
+	const char *published;
+} courses[] = {
+	{"no GPU", GPU_BASE_BARE, {{0}}, "none\n"},
+	{"hopeless: no program is started", GPU_BASE_UNDRIVEN, {{0}}, "fail drv-unloaded fix\n"},
+	{"a driver without nvidia-smi",
+	 GPU_BASE_T4,
+	 {{0}},
+	 "checking, so far ok 1x T4 driver 580.105.08 cuda 13.0\nfail smi-missing fix\nfail smi-missing fix\n"},
+	{"a fault that the rest may explain",
+	 GPU_BASE_T4,
+	 {{"/dev/kmsg", "[ 1.0] NVRM: Xid (PCI:0000:00:1e): 48, x\n"}},
+	 "fail xid-48 replace\nfail xid-48 replace\nfail xid-48 replace\n"},
+};
+
+static void layers_run_as_far_as_they_make_sense(void **state) {
+	static const char *const env[] = {"PATH=/nowhere", NULL};
+	for (size_t i = 0; i < sizeof courses / sizeof *courses; i++) {
+		AUTO_ARENA struct arena arena = {0};
+		AUTO_BUF struct buf told = BUF_INIT(4096);
+		struct gpu_want want = {.torch = "auto"};
+		struct gpu_report r = {0};
+		struct gpu_file files[GPU_FILES_MAX] = {courses[i].files[0], courses[i].files[1]};
+		struct err err = {0};
+		struct tree t;
+		tree_open(&t);
+		gpu_tree_fill(&t, courses[i].base, files);
+		struct machine m = {.root = &t.root,
+				    .env = env,
+				    .arena = &arena,
+				    .on_publish = on_publish,
+				    .arg = &told,
+				    .deadline_at_ms = clock_mono_ms() + 60 * 1000};
+		if (gpu_check(&m, &want, &r, &err)) fail_msg("%s: %s", courses[i].name, err.msg);
+		if (!str_eq(buf_str(&told), courses[i].published)) fail_msg("%s: %s", courses[i].name, buf_str(&told));
+		tree_close(&t);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(more_findings_than_places),
+		cmocka_unit_test(layers_run_as_far_as_they_make_sense),
 		cmocka_unit_test(the_worst_with_the_strongest_remedy_is_the_verdict),
 	};
 	return cmocka_run_group_tests_name("gpu", tests, NULL, NULL);
