@@ -25,8 +25,9 @@ PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
 SRC     := $(sort $(wildcard agent/*/*.c))
 LIBSRC  := $(filter-out agent/cli/main.c,$(SRC))
-OBJ     := $(SRC:%.c=$(B)/%.o) $(B)/gen/builtin.o
-LIBOBJ  := $(LIBSRC:%.c=$(B)/%.o) $(B)/gen/builtin.o
+GEN     := $(B)/gen/builtin.o $(B)/gen/packaged.o
+OBJ     := $(SRC:%.c=$(B)/%.o) $(GEN)
+LIBOBJ  := $(LIBSRC:%.c=$(B)/%.o) $(GEN)
 
 # One short line a file; V=1 shows the whole commands.
 ifeq ($(V),)
@@ -82,6 +83,12 @@ $(B)/gen/%.o: $(B)/gen/%.c
 $(B)/gen/builtin.c: agent/embed.sh $(wildcard recipes/*.yaml recipes/sets/*.txt)
 	@mkdir -p $(@D)
 	$(Q)sh agent/embed.sh recipes > $@
+
+# What `dsagent boot` and `dsagent userdata` write: the same files that packages bring.
+$(B)/gen/packaged.c: agent/embed.sh packaging/dsagent.service packaging/user-data.sh
+	@mkdir -p $(@D)
+	$(Q)sh agent/embed.sh --text cli/packaged.h packaged_service=packaging/dsagent.service \
+		packaged_user_data=packaging/user-data.sh > $@
 
 install: $(B)/dsagent
 	install -D -m 0755 $(B)/dsagent $(DESTDIR)$(PREFIX)/bin/dsagent

@@ -1,8 +1,20 @@
 #!/bin/sh
-# Prints a C file that holds every recipe and pip set of a folder: usage: embed.sh recipes > builtin.c
+# Prints a C file that holds every recipe and pip set of a folder, or single texts under names of their own:
+#   embed.sh recipes > builtin.c
+#   embed.sh --text HEADER NAME=FILE… > gen.c
 set -eu
 dir=$1
 bytes() { od -An -v -tx1 "$1" | sed 's/ \(..\)/0x\1,/g'; }
+if [ "$dir" = --text ]; then
+	printf '/* Made by agent/embed.sh. */\n#include "%s"\n' "$2"
+	shift 2
+	for pair in "$@"; do
+		printf 'const char %s[] = {\n' "${pair%%=*}"
+		bytes "${pair#*=}"
+		printf '0};\n'
+	done
+	exit
+fi
 table() {
 	printf 'const struct builtin %s[] = {\n' "$1"
 	i=0

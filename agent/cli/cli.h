@@ -38,6 +38,7 @@ int cli_print(const struct buf *out);
 int cli_print_json(const struct js *js);
 
 int cmd_apply(struct context *ctx, int argc, char **argv);
+int cmd_boot(struct context *ctx, int argc, char **argv);
 int cmd_clean(struct context *ctx, int argc, char **argv);
 int cmd_doctor(struct context *ctx, int argc, char **argv);
 int cmd_explain(struct context *ctx, int argc, char **argv);

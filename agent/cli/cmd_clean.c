@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "cli/boot.h"
 #include "cli/cli.h"
 #include "cli/context.h"
 #include "cli/opt.h"
@@ -95,6 +96,7 @@ static int remove_scripts(struct clean *c, struct err *err) {
 /* A plain user's run_dir may lie within the state_dir, with the lock that we hold. */
 static int forget_instance(struct clean *c, struct err *err) {
 	int rc = remove_all_in(c, c->paths.state_dir, c->paths.run_dir, err);
+	if (!rc) rc = remove_path(c, BOOT_RECIPE, err);
 	return rc ? rc : remove_scripts(c, err);
 }
 

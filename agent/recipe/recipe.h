@@ -14,6 +14,8 @@ struct diags;
 struct fetch;
 struct fs_root;
 
+/** What `apply` without a name runs: every *.yaml in it, in lexical order. */
+#define RECIPE_DIR "/etc/dsagent/recipes.d/"
 #define RECIPE_STEPS_MAX 500
 #define RECIPE_INCLUDE_DEPTH_MAX 8
 
@@ -75,6 +77,12 @@ struct recipe_source {
  */
 const struct recipe *recipe_load(const struct recipe_source *source, const struct strs *names, struct arena *arena,
 				 struct diags *diags);
+
+/**
+ * The bytes of a recipe in a file, or from standard input for "-", as they are: by the caller's own rights, at most
+ * b->max. ERR_NOT_FOUND, ERR_INVALID (a folder), ERR_LIMIT, ERR_IO.
+ */
+CHECK_RESULT int recipe_bytes(const char *path, struct buf *b, struct err *err);
 
 /** Text of a built-in: recipe_builtin("quickstart"), recipe_builtin_set("science"); NULL if none. */
 const char *recipe_builtin(const char *name, size_t *ret_len);

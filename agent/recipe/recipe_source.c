@@ -12,7 +12,6 @@
 #include "fmt/diag.h"
 #include "recipe/userdata.h"
 
-#define RECIPES_DIR "/etc/dsagent/recipes.d/"
 /* An encoded recipe is hardly larger than a plain one: base64 of stored gzip. */
 #define ENCODED_MAX (2 * YML_BYTES_MAX)
 #define READ_SIZE 65536
@@ -42,7 +41,8 @@ static int read_fd(int fd, struct buf *b, struct err *err) {
 }
 
 /* The caller's own file, by the caller's own rights: pipes and process substitution are fine. */
-static int read_path(const char *path, struct buf *b, struct err *err) {
+int recipe_bytes(const char *path, struct buf *b, struct err *err) {
+	if (str_eq(path, "-")) return read_fd(STDIN_FILENO, b, err);
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 && errno == ENOENT) return err_set(err, ERR_NOT_FOUND, "no such file");
@@ -93,7 +93,7 @@ static bool read_stdin(struct recipe_load *load, struct recipe_docs *ret_docs) {
 	AUTO_BUF struct buf b = BUF_INIT(ENCODED_MAX);
 	struct recipe_doc doc = {.file = "<stdin>", .key = "-", .base = ""};
 	struct err err;
-	if (read_fd(STDIN_FILENO, &b, &err) < 0) return complain(load, NULL, doc.file, err.msg);
+	if (recipe_bytes("-", &b, &err) < 0) return complain(load, NULL, doc.file, err.msg);
 	return decode(load, &doc, NULL, buf_str(&b), b.len, ret_docs);
 }
 
@@ -143,7 +143,7 @@ static bool read_file(struct recipe_load *load, const char *path, bool is_in_roo
 		      const struct yml_node *at, struct recipe_docs *ret_docs) {
 	AUTO_BUF struct buf b = BUF_INIT(ENCODED_MAX);
 	struct err err;
-	int rc = is_in_root ? fs_read(load->source->root, path, &b, &err) : read_path(path, &b, &err);
+	int rc = is_in_root ? fs_read(load->source->root, path, &b, &err) : recipe_bytes(path, &b, &err);
 	const char *shown = at ? name : path;
 	if (rc == -ERR_NOT_FOUND) return complain(load, at, shown, not_found_hint(load, name));
 	if (rc < 0) return complain(load, at, shown, err.msg);
@@ -176,15 +176,15 @@ bool recipe_read(struct recipe_load *load, const char *name, const struct recipe
 bool recipe_read_default(struct recipe_load *load, struct recipe_docs *ret_docs) {
 	AUTO_STRS struct strs names = {0};
 	struct err err;
-	if (fs_list(load->source->root, RECIPES_DIR, load->arena, &names, &err) < 0) {
-		return complain(load, NULL, RECIPES_DIR, err.msg);
+	if (fs_list(load->source->root, RECIPE_DIR, load->arena, &names, &err) < 0) {
+		return complain(load, NULL, RECIPE_DIR, err.msg);
 	}
 	VEC(struct recipe_doc) all = {0};
 	bool is_ok = true;
 	for (size_t i = 0; i < names.count; i++) {
 		struct recipe_docs docs;
 		if (!str_ends(names.items[i], ".yaml") && !str_ends(names.items[i], ".yml")) continue;
-		const char *path = arena_printf(load->arena, "%s%s", RECIPES_DIR, names.items[i]);
+		const char *path = arena_printf(load->arena, "%s%s", RECIPE_DIR, names.items[i]);
 		if (!read_file(load, path, true, path, NULL, &docs)) {
 			is_ok = false;
 			continue;
@@ -192,7 +192,7 @@ bool recipe_read_default(struct recipe_load *load, struct recipe_docs *ret_docs)
 		for (size_t k = 0; k < docs.count; k++) vec_push(&all, docs.items[k]);
 	}
 	if (is_ok && all.count == 0) {
-		is_ok = complain(load, NULL, RECIPES_DIR,
+		is_ok = complain(load, NULL, RECIPE_DIR,
 				 "no recipe (*.yaml) in it and none was named; try `dsagent apply quickstart`");
 	}
 	ret_docs->count = all.count;

@@ -68,18 +68,22 @@ static enum log_level level_of(const struct event *event, const struct run_view 
 	return LOG_LEVEL_INFO;
 }
 
+static void say(int fd, const char *text) {
+	AUTO_BUF struct buf full = BUF_INIT(LINE_BYTES_MAX);
+	buf_adds(&full, "dsagent: ");
+	buf_add(&full, text, show_fit(text, LINE_COLUMNS - strlen("dsagent: ") - 2));
+	buf_adds(&full, "\r\n"); /* a raw console does not return the carriage by itself */
+	if (write(fd, full.data, full.len) < 0)
+		return; /* a console that is full or gone: the line is lost, by design */
+}
+
 static void on_event(struct sink *sink, const struct event *event, const struct run_view *view) {
 	struct console_sink *s = (struct console_sink *)sink;
-	AUTO_BUF struct buf line = BUF_INIT(LINE_BYTES_MAX), full = BUF_INIT(LINE_BYTES_MAX);
+	AUTO_BUF struct buf line = BUF_INIT(LINE_BYTES_MAX);
 	event_line(event, view, &line);
 	if (!line.len) return;
 	if (s->is_journal) log_write(level_of(event, view), "%s", buf_str(&line));
-	if (s->fd < 0) return;
-	buf_adds(&full, "dsagent: ");
-	buf_add(&full, buf_str(&line), show_fit(buf_str(&line), LINE_COLUMNS - strlen("dsagent: ") - 2));
-	buf_adds(&full, "\r\n"); /* a raw console does not return the carriage by itself */
-	if (write(s->fd, full.data, full.len) < 0)
-		return; /* a console that is full or gone: the line is lost, by design */
+	if (s->fd >= 0) say(s->fd, buf_str(&line));
 }
 
 static void on_close(struct sink *sink) {
@@ -88,15 +92,26 @@ static void on_close(struct sink *sink) {
 	free(s);
 }
 
+/* -1: there is none. */
+static int open_console(const struct fs_root *root) {
+	struct err err = {0};
+	int fd = -1;
+	if (!fs_open(root, "/dev/console", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_APPEND, 0, &fd, &err)) return fd;
+	log_debug("no console: %s", err.msg);
+	return -1;
+}
+
+void report_console_say(const struct fs_root *root, const char *text) {
+	AUTO_CLOSE int fd = open_console(root);
+	AUTO_BUF struct buf redacted = BUF_INIT(LINE_BYTES_MAX), clean = BUF_INIT(LINE_BYTES_MAX);
+	log_redact(text, &redacted);
+	show_clean(buf_str(&redacted), &clean);
+	if (fd >= 0) say(fd, buf_str(&clean));
+}
+
 struct sink *report_console(const struct fs_root *root, bool writes_console) {
 	struct console_sink *s = mem_zalloc(sizeof *s);
-	struct err err = {0};
-	s->fd = -1;
-	if (writes_console &&
-	    fs_open(root, "/dev/console", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_APPEND, 0, &s->fd, &err)) {
-		log_debug("no console: %s", err.msg);
-		s->fd = -1;
-	}
+	s->fd = writes_console ? open_console(root) : -1;
 	s->is_journal = show_fd_is_journal(STDERR_FILENO) && !show_fd_is_journal(STDOUT_FILENO);
 	s->sink = (struct sink){.event = on_event, .close = on_close};
 	return &s->sink;

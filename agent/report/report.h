@@ -31,6 +31,9 @@ CHECK_RESULT int report_status(const struct fs_root *root, const char *run_dir, 
 /** Short lines for /dev/console (never blocks) and, when stderr is the journal, with priorities there. */
 struct sink *report_console(const struct fs_root *root, bool writes_console);
 
+/** One such line at once, for what happens before there is a run. */
+void report_console_say(const struct fs_root *root, const char *text);
+
 struct report_tags_conf {
 	const char *instance_id;
 	const char *status_path; /* status.json on the machine: the newest run's id, so that an old sender gives way */

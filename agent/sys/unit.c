@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "sys/machine.h"
 
@@ -137,6 +138,12 @@ static const char *last_lines(const char *text, size_t max) {
 	if (len <= max) return text;
 	const char *tail = text + len - max, *line = strchr(tail, '\n');
 	return line ? line + 1 : tail;
+}
+
+int unit_start_later(const struct machine *m, const char *unit, struct err *err) {
+	struct err ignored = {0}; /* a unit that has not failed cannot be reset */
+	if (systemctl(m, "reset-failed", false, unit, &ignored)) log_debug("%s", ignored.msg);
+	return systemctl(m, "start", true, unit, err);
 }
 
 const char *unit_journal(const struct machine *m, const char *unit, struct arena *arena) {

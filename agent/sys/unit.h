@@ -50,6 +50,9 @@ CHECK_RESULT int unit_do(const struct machine *m, const char *verb, const char *
  */
 CHECK_RESULT int unit_job(const struct machine *m, const char *verb, const char *unit, struct err *err);
 
+/** Queues a start and returns at once; earlier failures, which may forbid a start, are forgotten. */
+CHECK_RESULT int unit_start_later(const struct machine *m, const char *unit, struct err *err);
+
 /** The last lines of a unit's journal in the arena, "" when there are none. */
 const char *unit_journal(const struct machine *m, const char *unit, struct arena *arena);
 

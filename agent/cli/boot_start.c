@@ -1,0 +1,160 @@
+/*
+ * Starting what outlives us. Within cloud-final.service nothing may be waited for: our unit is ordered after it, as it
+ * is on all systems after multi-user.target, so a start that is waited for would wait for the script that waits for it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include "aws/ec2.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/boot.h"
+#include "cli/context.h"
+#include "cli/packaged.h"
+#include "engine/run.h"
+#include "recipe/facts.h"
+#include "report/report.h"
+#include "report/tags.h"
+#include "sys/machine.h"
+#include "sys/unit.h"
+
+#define SERVICE "dsagent.service"
+#define SERVICE_BINARY "/usr/bin/dsagent"
+/* Questions and a reload during a busy boot take seconds. */
+#define SYSTEMD_MS (3LL * 60 * 1000)
+#define PATH_BYTES_MAX 4096
+/* What `apply --boot` says before it has a status to say it in. */
+#define LOG_PATH "/var/lib/dsagent/boot.log"
+
+static int make_machine(struct context *ctx, const struct fs_root *root, struct machine *ret_machine, struct err *err) {
+	const struct facts *facts = NULL;
+	int rc = context_facts(ctx, &facts, err);
+	if (rc) return rc;
+	*ret_machine = (struct machine){.root = root,
+					.env = run_environment(facts, ctx->env, &ctx->arena),
+					.deadline_at_ms = clock_mono_ms() + SYSTEMD_MS,
+					.arena = &ctx->arena};
+	return 0;
+}
+
+/* Where this program lies. It may have been started by a loader, or its file replaced since: then by PATH. */
+static const char *own_path(struct context *ctx, const struct fs_root *root) {
+	char path[PATH_BYTES_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+	path[n > 0 ? n : 0] = '\0';
+	if (str_ends(path, "/dsagent") || exec_find(root, "dsagent", path, sizeof path))
+		return arena_strdup(&ctx->arena, path);
+	return SERVICE_BINARY;
+}
+
+/* The packaged unit, for a program that may lie elsewhere. */
+static int write_service(struct context *ctx, const struct fs_root *root, struct err *err) {
+	static const struct fs_write how = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	const char *binary = strstr(packaged_service, SERVICE_BINARY);
+	if (!binary) return err_set(err, ERR_STATE, "this dsagent was built with a service that does not start it");
+	const char *text = arena_printf(&ctx->arena, "%.*s%s%s", (int)(binary - packaged_service), packaged_service,
+					own_path(ctx, root), binary + strlen(SERVICE_BINARY));
+	int rc = fs_mkdirs(root, UNIT_DIR, 0755, (uid_t)-1, (gid_t)-1, err);
+	return rc ? rc : fs_write(root, UNIT_DIR "/" SERVICE, text, strlen(text), &how, err);
+}
+
+static int start_service(struct context *ctx, const struct fs_root *root, struct err *err) {
+	struct machine m;
+	struct unit_state state;
+	int rc = make_machine(ctx, root, &m, err);
+	if (!rc) rc = unit_show(&m, SERVICE, &state, err);
+	if (rc) return rc;
+	if (str_eq(state.load, "masked"))
+		return err_set(err, ERR_STATE,
+			       SERVICE " is masked, somebody does not want it to run: `systemctl unmask " SERVICE
+				       "` takes that back");
+	if (!str_eq(state.load, "loaded")) {
+		rc = write_service(ctx, root, err);
+		if (!rc) rc = unit_reload(&m, err);
+	}
+	if (!rc) rc = unit_do(&m, "enable", SERVICE, err);
+	return rc ? rc : unit_start_later(&m, SERVICE, err);
+}
+
+static int start_process(struct context *ctx, const struct fs_root *root, struct err *err) {
+	AUTO_CLOSE int log = -1;
+	const char *binary = own_path(ctx, root);
+	const char *argv[] = {binary, "apply", "--boot", ctx->root_dir ? "--root" : NULL, ctx->root_dir, NULL};
+	posix_spawnattr_t attr;
+	posix_spawn_file_actions_t files;
+	pid_t pid = 0;
+	int rc = fs_mkdirs(root, "/var/lib/dsagent", 0700, (uid_t)-1, (gid_t)-1, err);
+	if (!rc) rc = fs_open(root, LOG_PATH, O_WRONLY | O_CREAT | O_APPEND, 0600, &log, err);
+	if (rc) return rc;
+	if (posix_spawnattr_init(&attr)) return err_set_errno(err, ENOMEM, "cannot start %s", binary);
+	if (posix_spawn_file_actions_init(&files)) {
+		(void)posix_spawnattr_destroy(&attr); /* frees memory */
+		return err_set_errno(err, ENOMEM, "cannot start %s", binary);
+	}
+	int failed = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID);
+	if (!failed) failed = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (!failed) failed = posix_spawn_file_actions_adddup2(&files, log, STDOUT_FILENO);
+	if (!failed) failed = posix_spawn_file_actions_adddup2(&files, log, STDERR_FILENO);
+	if (!failed) failed = posix_spawn(&pid, binary, &files, &attr, (char *const *)argv, (char *const *)ctx->env);
+	(void)posix_spawn_file_actions_destroy(&files); /* as above */
+	(void)posix_spawnattr_destroy(&attr);
+	return failed ? err_set_errno(err, failed, "cannot start %s", binary) : 0;
+}
+
+/* A tree that is no system of its own has no systemd, and the machine's has nothing to do with it. */
+static bool runs_systemd(const struct fs_root *root) {
+	return (fs_root_is_host(root) || root->is_system) && fs_exists(root, "/run/systemd/system");
+}
+
+int boot_check_idle(struct context *ctx, const struct fs_root *root, struct err *err) {
+	struct machine m;
+	struct unit_state state;
+	if (!runs_systemd(root)) return 0; /* apply waits for its turn by itself */
+	int rc = make_machine(ctx, root, &m, err);
+	if (!rc) rc = unit_show(&m, SERVICE, &state, err);
+	if (rc) return rc;
+	if (!str_eq(state.active, "active")) return 0;
+	return err_set(err, ERR_BUSY,
+		       SERVICE
+		       " is at work with the recipes it began with, and nothing was changed; `dsagent wait` waits "
+		       "for its end, then run this again");
+}
+
+int boot_start(struct context *ctx, const struct fs_root *root, const char **ret_how, struct err *err) {
+	bool is_service = runs_systemd(root);
+	int rc = is_service ? start_service(ctx, root, err) : start_process(ctx, root, err);
+	if (rc) return rc;
+	*ret_how = is_service ? SERVICE " does what it says, once the boot has ended, and at every boot"
+			      : "a process in the background does what it says; systemd does not run here";
+	return 0;
+}
+
+static void complain_by_tags(struct context *ctx, const char *text, struct err *err) {
+	static const struct retry_policy few = {.base_ms = 1000, .cap_ms = 4000, .budget_ms = 10000, .attempts = 3};
+	struct run_view view = {.status = RUN_FAILED, .run_id = "", .recipe = "", .version = DSAGENT_VERSION};
+	struct ec2_tag tags[TAG_COUNT];
+	struct tag_set set;
+	struct aws *aws = NULL;
+	const struct facts *facts = NULL;
+	size_t count = 0;
+	if (context_facts(ctx, &facts, err) || !facts->has_instance) return;
+	if (context_open_aws(ctx, &aws, err)) return;
+	(void)snprintf(view.error, sizeof view.error, "%s", text); /* a tag holds less by far */
+	view.started_at_ms = view.updated_at_ms = view.ended_at_ms = clock_now_ms();
+	tag_set_fill(&view, &set);
+	for (size_t i = 0; i < TAG_COUNT; i++)
+		if (i != TAG_GPU) tags[count++] = (struct ec2_tag){tag_keys[i], set.values[i]};
+	if (ec2_create_tags(aws, facts->instance.instance_id, tags, count, &few, err))
+		log_warning("no EC2 tags: %s", err->msg);
+}
+
+void boot_complain(struct context *ctx, const struct fs_root *root, const char *text) {
+	struct err ignored = {0};
+	report_console_say(root, text);
+	complain_by_tags(ctx, text, &ignored);
+}

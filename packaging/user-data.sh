@@ -1,0 +1,129 @@
+#!/bin/sh
+# User-data that puts dsagent onto a fresh EC2 instance and starts a recipe there, for whoever pastes user-data into the
+# console. Fill in three values and the recipe below; all of it together may have 16,384 bytes. `dsagent userdata` writes
+# the same script without its comments, the values filled in and the recipe packed.
+#
+# Where the program is: s3://BUCKET/KEY, which the instance's role may read, or https://..., a presigned URL too; {arch}
+# in it becomes x86_64 or aarch64. Empty: it is on the AMI.
+agent=''
+# Their SHA-256 (sha256sum FILE prints it); one may stay empty when no such instance is started.
+x86_64=''
+aarch64=''
+
+umask 077
+export HOME="${HOME:-/root}" PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+imds=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}/latest
+arch=$(uname -m)
+url=$agent
+case $url in *'{arch}'*) url=${url%%'{arch}'*}$arch${url#*'{arch}'} ;; esac
+tmp='' why=''
+
+# Instance metadata, version 2 of its protocol.
+meta() {
+	token=$(curl -fsS -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$imds/api/token") &&
+		curl -fsS -m 5 -H "X-aws-ec2-metadata-token: $token" "$imds/$1"
+}
+
+# Says why on stderr, which cloud-init keeps, on the console, which `aws ec2 get-console-output` shows, and in tags where
+# the aws command can set some.
+fail() {
+	[ -z "$tmp" ] || rm -f "$tmp"
+	echo "dsagent user-data failed: $1" >&2
+	[ ! -c /dev/console ] || printf 'dsagent user-data failed: %s\r\n' "$1" >/dev/console 2>/dev/null
+	if command -v aws >/dev/null && id=$(meta meta-data/instance-id) && region=$(meta meta-data/placement/region); then
+		text=$(printf %.250s "$1" | tr -c 'A-Za-z0-9 ./:_@+-' ' ')
+		timeout 60 aws ec2 create-tags --region "$region" --resources "$id" --tags \
+			Key=dsagent:status,Value=failed "Key=dsagent:error,Value=$text"
+	fi >/dev/null 2>&1
+	exit 1
+}
+
+# curl signs since 7.75, but with the token of a role and a given hash of the payload only since 7.87.
+signs() {
+	version=$(curl --version | sed -n '1s/^curl \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+	[ "${version% *}" -gt 7 ] || { [ "${version% *}" = 7 ] && [ "${version#* }" -ge 87 ]; }
+}
+
+value() { printf '%s' "$keys" | tr -d '\n' | sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/\1/p"; }
+
+# From S3 by curl, with the role's keys; they go by standard input, where no list of processes shows them.
+signed() {
+	role=$(meta meta-data/iam/security-credentials/) || { echo 'the instance has no role, or no metadata' >&2; return 1; }
+	keys=$(meta "meta-data/iam/security-credentials/$role") && region=$(meta meta-data/placement/region) &&
+		domain=$(meta meta-data/services/domain) || return
+	path=${url#s3://} host=${AWS_ENDPOINT_URL_S3:-https://s3.$region.$domain}
+	there=$(curl -sI -m 20 "$host/${path%%/*}" | tr -d '\r' | sed -n 's/^[Xx]-[Aa]mz-[Bb]ucket-[Rr]egion: *//p')
+	[ -z "$there" ] || [ "$there" = "$region" ] || region=$there host=https://s3.$there.$domain
+	curl -fsS --connect-timeout 10 -m 600 -o "$tmp" -K - <<EOF
+url = "$host/$path"
+aws-sigv4 = "aws:amz:$region:s3"
+user = "$(value AccessKeyId):$(value SecretAccessKey)"
+header = "x-amz-security-token: $(value Token)"
+header = "x-amz-content-sha256: UNSIGNED-PAYLOAD"
+EOF
+}
+
+download() {
+	case $url in
+	s3://*)
+		if command -v aws >/dev/null; then
+			region=$(meta meta-data/placement/region) && export AWS_DEFAULT_REGION="$region"
+			timeout 600 aws s3 cp --only-show-errors "$url" "$tmp" && return
+		fi
+		if command -v curl >/dev/null && signs; then signed; return; fi
+		command -v aws >/dev/null || echo 'it needs the aws command, or curl 7.87 or newer: take an https:// URL' >&2
+		return 1
+		;;
+	esac
+	if command -v curl >/dev/null; then
+		curl -fsSL --proto "=${url%%:*}" --connect-timeout 10 -m 600 -o "$tmp" "$url"
+	elif command -v wget >/dev/null; then
+		wget -q -T 60 -O "$tmp" "$url" || { echo "wget ended with $?" >&2; return 1; }
+	else
+		echo 'neither curl nor wget is here' >&2
+		return 1
+	fi
+}
+
+# A file beside its final name, in the first folder where programs can be written and run: /usr may be read-only, others
+# mounted noexec.
+place() {
+	for folder in ${DSAGENT_FOLDERS:-/usr/bin /usr/local/bin /opt/dsagent/bin /var/lib/dsagent/bin}; do
+		if mkdir -p "$folder" && tmp=$(mktemp "$folder/.dsagent.XXXXXX"); then
+			printf '#!/bin/sh\n' >"$tmp" && chmod 755 "$tmp" && "$tmp" && return
+			rm -f "$tmp"
+		fi
+	done 2>/dev/null
+	tmp=''
+	fail 'no folder that programs can be written to and run from'
+}
+
+fetch() {
+	case $arch in
+	x86_64) sum=$x86_64 ;;
+	aarch64) sum=$aarch64 ;;
+	*) sum='' ;;
+	esac
+	[ -n "$agent" ] || fail 'dsagent is not on this AMI, and the user-data names no place to fetch it from'
+	[ -n "$sum" ] || fail "the user-data has no SHA-256 of dsagent for $arch"
+	place
+	for try in 1 2 3 4 5 6; do
+		[ "$try" = 1 ] || sleep "${DSAGENT_RETRY_SECONDS:-$((try * 6))}"
+		why=$(download 2>&1) || { why="download: $(printf '%s\n' "$why" | tail -n 1)"; continue; }
+		got=$(sha256sum <"$tmp")
+		[ "${got%% *}" != "$sum" ] || { why=''; break; }
+		why="its SHA-256 is ${got%% *} and should be $sum"
+	done
+	[ -z "$why" ] || fail "${url%%\?*}: $why"
+	chmod 755 "$tmp"
+	why=$("$tmp" version 2>&1) || fail "${url%%\?*} does not run here: $why"
+	bin=${tmp%/*}/dsagent
+	mv -f "$tmp" "$bin" || fail "cannot put dsagent to $bin"
+}
+
+bin=$(command -v dsagent)
+"${bin:-false}" version >/dev/null 2>&1 || fetch
+# The recipe: YAML as it is, or gzip in base64.
+"$bin" boot - <<'RECIPE'
+include: [quickstart]
+RECIPE
