@@ -270,7 +270,7 @@ static int write_symlink(const struct unpack *u, int dir_fd, const char *name, s
 
 /* A hard link to a file that the archive brought earlier. */
 static int write_hardlink(struct unpack *u, int dir_fd, const char *name, const char *target, struct err *err) {
-	const char *path, *target_name;
+	const char *path = "", *target_name = "";
 	struct stat st;
 
 	if (clean_name(u, target, &u->arena, &path, err) < 0) return -(int)err->code;
@@ -293,7 +293,7 @@ static int write_directory(const struct unpack *u, int parent_fd, const char *na
 }
 
 static int write_entry(struct unpack *u, struct archive_entry *entry, struct err *err) {
-	const char *hardlink = archive_entry_hardlink_utf8(entry), *name;
+	const char *hardlink = archive_entry_hardlink_utf8(entry), *name = "";
 	mode_t type = archive_entry_filetype(entry);
 	AUTO_CLOSE int dir_fd = -1;
 
@@ -314,7 +314,8 @@ static int take_entry(struct unpack *u, struct archive_entry *entry, struct err 
 
 	if (!name) name = archive_entry_pathname(entry);
 	u->name = name ? name : "(without a name)";
-	if (str_is_empty(name)) return refuse(u, "has no name", err);
+	if (!name || !*name) return refuse(u, "has no name", err);
+	u->path = "";
 	if (clean_name(u, name, &u->arena, &u->path, err) < 0) return -(int)err->code;
 	if (!*u->path) return 0;
 	if (++x->entries > x->limits.entries_max)
