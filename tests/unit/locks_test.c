@@ -38,8 +38,7 @@ static void holder_start(struct holder *h, const struct tree *t) {
 		(void)prctl(PR_SET_NAME, "unattended-upgr");
 		if (fd < 0 || fcntl(fd, F_SETLK, &lock)) _exit(1);
 		if (write(ready[1], "r", 1) != 1) _exit(1);
-		(void)read(release[0], &byte, 1);
-		_exit(0);
+		_exit(read(release[0], &byte, 1) < 0);
 	}
 	(void)close(ready[1]);
 	(void)close(release[0]);
