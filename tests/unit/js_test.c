@@ -77,6 +77,17 @@ static void builds_and_prints(void **state) {
 	assert_string_equal(buf_str(&out), "[\n  \"a\",\n  null,\n  {},\n  null\n]");
 }
 
+static void children_are_made_once(void **state) {
+	AUTO_JS struct js *js = js_object();
+	AUTO_BUF struct buf text = BUF_INIT(256);
+	js_set_str(js, "b", "no object");
+	js_set_int(js_child(js, "a"), "x", 1);
+	js_set_int(js_child(js, "a"), "y", 2);
+	js_set_int(js_child(js_child(js, "b"), "c"), "z", 3);
+	js_print(js, JS_COMPACT, &text);
+	assert_string_equal(buf_str(&text), "{\"b\":{\"c\":{\"z\":3}},\"a\":{\"x\":1,\"y\":2}}");
+}
+
 static void add_member(const char *key, const struct js *value, void *arg) {
 	buf_addf(arg, "%s=", key);
 	js_print(value, JS_COMPACT, arg);
@@ -116,6 +127,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parses),
 		cmocka_unit_test(builds_and_prints),
+		cmocka_unit_test(children_are_made_once),
 		cmocka_unit_test(reads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
