@@ -108,6 +108,21 @@ int codec_gunzip(const void *data, size_t len, struct buf *out, struct err *err)
 	return rc;
 }
 
+void codec_gzip(const void *data, size_t len, struct buf *out) {
+	unsigned char chunk[CODEC_CHUNK_SIZE];
+	z_stream z = {.next_in = (Bytef *)data, .avail_in = (uInt)len};
+	int rc = Z_OK;
+	if (len > CODEC_GZIP_MAX || deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+		abort(); /* for want of memory: see inflateInit2 */
+	while (rc == Z_OK) {
+		z.next_out = chunk;
+		z.avail_out = sizeof chunk;
+		rc = deflate(&z, Z_FINISH);
+		buf_add(out, chunk, sizeof chunk - z.avail_out);
+	}
+	(void)deflateEnd(&z); /* all of it was taken */
+}
+
 void codec_percent(const char *s, bool keeps_slash, struct buf *out) {
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;

@@ -22,5 +22,8 @@ bool codec_is_gzip(const void *data, size_t len);
  */
 CHECK_RESULT int codec_gunzip(const void *data, size_t len, struct buf *out, struct err *err);
 
+/** One gzip member, as small as zlib makes it, the same bytes for the same data: no name, no time. */
+void codec_gzip(const void *data, size_t len, struct buf *out);
+
 /** Percent-encodes all but A-Z a-z 0-9 - . _ ~ and, if asked, '/'; upper-case hex, per byte. */
 void codec_percent(const char *s, bool keeps_slash, struct buf *out);

@@ -159,10 +159,38 @@ static void encodes_percent(void **state) {
 	}
 }
 
+static void gzips(void **state) {
+	size_t large = 300000; /* more than one chunk on both sides */
+	char *noise AUTO_FREE = mem_zalloc(large);
+	uint32_t seed = 1;
+	for (size_t i = 0; i < large; i++) noise[i] = (char)((seed = seed * 1664525U + 1013904223U) >> 24);
+	const struct {
+		const char *data;
+		size_t len;
+	} rows[] = {{"", 0}, {"x", 1}, {"a recipe\na recipe\na recipe\na recipe\n", 36}, {noise, large}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct buf packed AUTO_BUF = BUF_INIT(1 << 20), again AUTO_BUF = BUF_INIT(1 << 20),
+				  plain AUTO_BUF = BUF_INIT(1 << 20);
+		struct err err = {0};
+		codec_gzip(rows[i].data, rows[i].len, &packed);
+		codec_gzip(rows[i].data, rows[i].len, &again);
+		assert_int_equal(packed.len, again.len);
+		assert_memory_equal(packed.data, again.data, packed.len);
+		assert_memory_equal(packed.data + 4, "\0\0\0", 4); /* RFC 1952: no time */
+		assert_int_equal(codec_gunzip(packed.data, packed.len, &plain, &err), 0);
+		assert_int_equal(plain.len, rows[i].len);
+		if (plain.len) assert_memory_equal(plain.data, rows[i].data, plain.len);
+	}
+	struct buf small AUTO_BUF = BUF_INIT(1000);
+	codec_gzip(noise, large, &small);
+	assert_true(small.has_overflowed);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(codes_base64), cmocka_unit_test(decodes_base64), cmocka_unit_test(unpacks_gzip),
-		cmocka_unit_test(stops_a_bomb), cmocka_unit_test(knows_gzip),	  cmocka_unit_test(encodes_percent),
+		cmocka_unit_test(gzips),	   cmocka_unit_test(codes_base64), cmocka_unit_test(decodes_base64),
+		cmocka_unit_test(unpacks_gzip),	   cmocka_unit_test(stops_a_bomb), cmocka_unit_test(knows_gzip),
+		cmocka_unit_test(encodes_percent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
