@@ -265,6 +265,16 @@ static int run(struct apply *a, struct run_result *ret_result, struct err *err) 
 	return rc;
 }
 
+/* Every user may read the process list for as long as the run takes, and a variable may be a secret. */
+static void hide_vars(struct apply *a) {
+	for (size_t i = 0; i < a->opts.vars.count; i++) {
+		char *typed = (char *)a->opts.vars.items[i]; /* argv's own bytes, ours to write */
+		char *value = strchr(typed, '=');
+		a->opts.vars.items[i] = arena_strdup(&a->ctx->arena, typed);
+		if (value) memset(value + 1, '*', strlen(value + 1));
+	}
+}
+
 int cmd_apply(struct context *ctx, int argc, char **argv) {
 	struct apply a = {.ctx = ctx, .lock_fd = -1};
 	struct strs names AUTO_STRS = {0};
@@ -272,6 +282,7 @@ int cmd_apply(struct context *ctx, int argc, char **argv) {
 	struct run_result result = {0};
 	int code = opt_parse(&verb, ctx, argc, argv, &a.opts, &names);
 	if (code != OPT_GO) return code;
+	hide_vars(&a);
 	ctx->is_at_boot = a.opts.is_boot;
 	(void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away must not end the work */
 	code = make_plan(&a, &names);

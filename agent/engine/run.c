@@ -128,7 +128,9 @@ static void finish(struct run *run, struct run_result *ret_result) {
 	struct run_view *v = &run->view;
 	for (size_t i = 0; i < v->count; i++)
 		if (run->steps[i].phase == PHASE_PENDING && run->signal == 0)
-			step_skip(run, i, "not run: an earlier step failed");
+			step_skip(run, i,
+				  run->fatal.code != ERR_NONE ? "not run: dsagent cannot keep its own state"
+							      : "not run: an earlier step failed");
 	if (run->fatal.code != ERR_NONE && v->error[0] == '\0') run_set_text(v->error, sizeof v->error, run->fatal.msg);
 	consider_ready(run);
 	v->status = final_status(run);

@@ -45,6 +45,12 @@ static const char *lookup_var(const struct recipe_names *names, const char *name
 	return NULL;
 }
 
+/* Metadata should have answered here and did not: an empty text would be taken for the truth. */
+static bool is_lost(const struct facts *facts, const struct fact_field *field) {
+	size_t begin = offsetof(struct facts, instance), end = begin + sizeof facts->instance;
+	return facts->metadata_error[0] && field->offset >= begin && field->offset < end;
+}
+
 static const char *lookup_fact(const struct recipe_names *names, const char *name, bool *ret_is_known_later,
 			       struct err *err) {
 	AUTO_STRS struct strs known = {0};
@@ -52,7 +58,11 @@ static const char *lookup_fact(const struct recipe_names *names, const char *nam
 		strs_add(&known, facts_fields[i].name);
 		if (!str_eq(facts_fields[i].name, name)) continue;
 		*ret_is_known_later = !names->facts;
-		return names->facts ? facts_get(names->facts, name, names->arena) : NULL;
+		if (!names->facts) return NULL;
+		if (!is_lost(names->facts, &facts_fields[i])) return facts_get(names->facts, name, names->arena);
+		(void)err_set(err, ERR_NET, "facts.%s is not known, instance metadata did not answer: %s", name,
+			      names->facts->metadata_error);
+		return NULL;
 	}
 	(void)unknown("fact", name, &known, names->arena, err);
 	return NULL;

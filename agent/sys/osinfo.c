@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "base/str.h"
 #include "fmt/keyval.h"
+#include "sys/gpu.h"
 
 /** Largest os-release or passwd file that is read. */
 #define OSINFO_FILE_MAX (1024 * 1024)
@@ -39,16 +40,6 @@ static const struct {
 } login_users[] = {{"amzn", "ec2-user"}, {"ubuntu", "ubuntu"}, {"debian", "admin"}, {"fedora", "fedora"}};
 static const char *const other_login_users[] = {"ec2-user", "ubuntu", "admin"};
 
-/* The PCI ID Repository (pci.ids), vendor 10de. */
-static const struct {
-	unsigned id;
-	const char *model;
-} gpus[] = {
-	{0x1eb8, "T4"},		  {0x1eb4, "T4G"},	    {0x2237, "A10G"}, {0x27b8, "L4"},	 {0x26b9, "L40S"},
-	{0x20b0, "A100"},	  {0x20b2, "A100"},	    {0x1db1, "V100"}, {0x1db5, "V100"},	 {0x2330, "H100"},
-	{0x2335, "H200"},	  {0x2901, "B200"},	    {0x3182, "B300"}, {0x2941, "GB200"}, {0x31c2, "GB300"},
-	{0x2bb5, "RTX PRO 6000"}, {0x2c31, "RTX PRO 4500"},
-};
 #define PCI_NVIDIA 0x10de
 #define PCI_AMAZON 0x1d0f /* of ENA and NVMe too: the device id tells an accelerator */
 static const unsigned neuron_ids[] = {0x7064, 0x7065, 0x7066, 0x7067, 0x7164, 0x7264, 0x7364, 0x7564, 0x7565};
@@ -210,9 +201,11 @@ static unsigned read_hex(const struct fs_root *root, const char *device, const c
 }
 
 static void name_gpu(struct osinfo *info, unsigned id) {
-	(void)snprintf(info->gpu_model, sizeof info->gpu_model, "10de:%04x", id & 0xffff);
-	for (size_t i = 0; i < sizeof gpus / sizeof *gpus; i++)
-		if (gpus[i].id == id) copy(info->gpu_model, sizeof info->gpu_model, gpus[i].model);
+	const char *name = gpu_device_name(id);
+	if (name)
+		copy(info->gpu_model, sizeof info->gpu_model, name);
+	else
+		(void)snprintf(info->gpu_model, sizeof info->gpu_model, "10de:%04x", id & 0xffff);
 }
 
 static int read_pci(const struct fs_root *root, struct osinfo *info, struct arena *arena, struct err *err) {

@@ -230,6 +230,17 @@ def test_only_and_from(agent):
 
 
 @pytest.mark.parametrize("boot", [[], ["--boot"], ["--json"], ["--verbose"]])
+def test_values_of_variables_are_not_in_the_process_list(agent):
+    recipe = agent.recipe("vars: {tok: {help: t, sensitive: true}}\nsteps: [{run: 'echo up; sleep 30'}]\n")
+    process = agent.start("apply", recipe, "--var", "tok=s3cr3t-t0k3n")
+    wait_until(lambda: "up" in process.log.read_text(), 20, "the step")
+    with open(f"/proc/{process.pid}/cmdline", "rb") as f:
+        words = f.read()
+    process.terminate()
+    process.wait(30)
+    assert b"s3cr3t-t0k3n" not in words and b"tok=*" in words, words
+
+
 def test_sensitive_values_appear_nowhere(on_ec2, world, boot):
     text = f"""vars:
   password: {{help: p, sensitive: true}}

@@ -37,6 +37,14 @@ def test_by_hand_nobody_waits_for_it(on_ec2, world):
     assert run.seconds < 10 and on_ec2.status()["status"] in ("ready", "ready-with-warnings")
 
 
+def test_a_fact_that_metadata_withholds_is_no_empty_text(on_ec2, world):
+    world.faults("metadata status=503")
+    for recipe in ("steps: [{run: 'echo ${facts.region} > made'}]\n", "steps: [{when: facts.region == 'x', run: 'true'}]\n"):
+        run = on_ec2.apply(recipe, code=2)
+        assert "facts.region is not known" in run.text and "metadata" in run.text
+    assert not (on_ec2.work / "made").exists()
+
+
 def test_tokens_lost_in_mid_run(on_ec2, world):
     mark, go = on_ec2.work / "mark", on_ec2.work / "go"
     process = on_ec2.start("apply", on_ec2.recipe(

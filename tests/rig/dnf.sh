@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 rig=${RIG_DIR:-$top/build/rig}
 root=$rig/dnf
-[ -e "$root/.made" ] && { echo "$root"; exit 0; }
+[ "$root/.made" -nt "$0" ] && { echo "$root"; exit 0; }
 [ "$(id -u)" = 0 ] || { echo "rig: needs root" >&2; exit 1; }
 base=$(sh "$here/debian.sh")
 rm -rf "$root" "$root.part"
@@ -17,9 +17,13 @@ rm -f "$root.part/.made"
 chroot "$root.part" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
 	apt-get install -y -q --no-install-recommends dnf rpm createrepo-c >&2
 
-# Toy packages: NAME VERSION [REQUIRES] [PROVIDES]. ds-release tells dnf the release, as system-release does there.
+# Toy packages: NAME VERSION [REQUIRES] [PROVIDES] [COMMAND, a script that ends well]. ds-release tells dnf the release,
+# as system-release does there.
 toy() {
-	spec=$root.part/srv/specs/$1-$2.spec
+	spec=$root.part/srv/specs/$1-$2.spec make_command=
+	[ -z "${5:-}" ] || make_command="mkdir -p %{buildroot}/usr/bin
+printf '#!/bin/sh\\n' >%{buildroot}/usr/bin/$5
+chmod 755 %{buildroot}/usr/bin/$5"
 	mkdir -p "$root.part/srv/specs"
 	cat >"$spec" <<SPEC
 Name: $1
@@ -28,6 +32,7 @@ Release: 1
 Summary: toy package $1
 License: Public Domain
 BuildArch: noarch
+AutoReqProv: no
 ${3:+Requires: $3}
 ${4:+Provides: $4}
 %description
@@ -35,8 +40,10 @@ A toy.
 %install
 mkdir -p %{buildroot}/usr/share/toys
 echo $1 $2 > %{buildroot}/usr/share/toys/$1
+$make_command
 %files
 /usr/share/toys/$1
+${5:+/usr/bin/$5}
 SPEC
 	chroot "$root.part" rpmbuild -bb --quiet --define '_topdir /srv/build' --define '_rpmdir /srv/toys' \
 		"/srv/specs/$1-$2.spec" >&2
@@ -48,6 +55,9 @@ toy ds-lib 1.0
 toy ds-app 1.0 ds-lib
 toy ds-editor 1.0 "" ds-virtual-editor
 toy ds-broken 1.0 ds-nowhere
+# What daily-driver asks for; its Python is the root's own.
+for name in git make gcc gcc-c++ R-core-devel libcurl-devel openssl-devel libxml2-devel; do toy "$name" 1.0; done
+toy R-core 4.3.2 "" "" Rscript
 chroot "$root.part" createrepo_c -q /srv/toys >&2
 
 cat >"$root.part/etc/os-release" <<'EOT'

@@ -1,11 +1,20 @@
 """packages by the real dnf and rpm, in a root that says it is Amazon Linux 2023."""
 
+import json
+
 import pytest
+
+from harness import wait_until
 
 
 @pytest.fixture
 def box(dnf_root, box_in):
     return box_in(dnf_root)
+
+
+@pytest.fixture
+def box_on_ec2(dnf_root, box_in, world):
+    return box_in(dnf_root, {"AWS_EC2_METADATA_SERVICE_ENDPOINT": world.url, "AWS_ENDPOINT_URL": world.url})
 
 
 def rpms(box):
@@ -64,3 +73,19 @@ def test_a_killed_dnf_is_repaired_by_the_next_apply(box):
     box.run("dsagent", "apply", path)
     assert rpms(box) == {"ds-app-1.0", "ds-lib-1.0", "ds-tool-2.0"}
     box.run("rpm", "-V", "ds-app", "ds-lib", "ds-tool")
+
+
+def test_daily_driver_is_ready_and_says_so_in_tags(box_on_ec2, world):
+    """A minute: toy compilers and R by dnf, a real venv with the real science and Jupyter sets."""
+    box = box_on_ec2
+    box.run("dsagent", "apply", "daily-driver", timeout=900)
+    final = json.loads(box.run("dsagent", "status", "--json").stdout)
+    assert final["status"] == "ready" and final["percent"] == 100
+    assert {"git-1.0", "gcc-c++-1.0", "R-core-4.3.2"} <= rpms(box)
+    box.run("/opt/ds/bin/python", "-c", "import numpy, pandas, scipy, sklearn, matplotlib, pyarrow, jupyterlab")
+    wait_until(lambda: world.tags().get("dsagent:status") == "ready", 30, "the tags")
+    assert "100%" in world.tags()["dsagent:progress"] and world.tags()["dsagent:recipe"].startswith("daily-driver@")
+    assert any(h["tags"].get("dsagent:status") == "running" for h in world.history())
+    before = rpms(box)
+    assert "nothing" in box.run("dsagent", "apply", "daily-driver", timeout=300).stdout.lower()
+    assert rpms(box) == before
