@@ -229,7 +229,6 @@ def test_only_and_from(agent):
     assert "nope" in agent.apply(text, "--only", "nope", code=2).text
 
 
-@pytest.mark.parametrize("boot", [[], ["--boot"], ["--json"], ["--verbose"]])
 def test_values_of_variables_are_not_in_the_process_list(agent):
     recipe = agent.recipe("vars: {tok: {help: t, sensitive: true}}\nsteps: [{run: 'echo up; sleep 30'}]\n")
     process = agent.start("apply", recipe, "--var", "tok=s3cr3t-t0k3n")
@@ -241,6 +240,7 @@ def test_values_of_variables_are_not_in_the_process_list(agent):
     assert b"s3cr3t-t0k3n" not in words and b"tok=*" in words, words
 
 
+@pytest.mark.parametrize("boot", [[], ["--boot"], ["--json"], ["--verbose"]])
 def test_sensitive_values_appear_nowhere(on_ec2, world, boot):
     text = f"""vars:
   password: {{help: p, sensitive: true}}
