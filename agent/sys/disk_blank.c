@@ -61,7 +61,7 @@ int disk_read_content(const struct machine *m, const char *path, struct disk_con
 /* Like blkid, which says nothing (exit status 2) of a device that it cannot open either: so it has been opened before.
  */
 static int find_signature(const struct machine *m, const struct disk *d, const char **ret_reason, struct err *err) {
-	struct disk_content c = {0};
+	struct disk_content c = {.type = "", .uuid = "", .label = "", .table = ""};
 	int rc = disk_read_content(m, d->path, &c, err);
 	if (rc) return rc;
 	if (c.is_ambiguous)
