@@ -110,8 +110,7 @@ static int read_packets(const char *data, size_t len, struct arena *arena, struc
 		strs_add_once(ret, text);
 		count++;
 	}
-	if (at < end || !count)
-		return err_set(err, ERR_INVALID, "it is no OpenPGP public key file, or a damaged one");
+	if (at < end || !count) return err_set(err, ERR_INVALID, "it is no OpenPGP public key file, or a damaged one");
 	return 0;
 }
 

@@ -132,7 +132,7 @@ static int probe_absent(const struct repo *repo, const struct place *place, stru
 
 int repo_probe(const struct repo *repo, struct step_ctx *ctx, struct changes *changes, struct err *err) {
 	AUTO_BUF struct buf now = BUF_INIT(FILE_BYTES_MAX);
-	struct place place = {0};
+	struct place place = {.file = "", .staged = "", .key = ""};
 	int r = find_place(repo, ctx, &place, err);
 	if (r < 0) return r;
 	if (repo->is_absent) return probe_absent(repo, &place, ctx, changes);
@@ -148,7 +148,8 @@ int repo_probe(const struct repo *repo, struct step_ctx *ctx, struct changes *ch
 
 static int write_file(const char *path, const char *data, size_t len, struct step_ctx *ctx, struct err *err) {
 	const struct fs_write how = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
-	const char *dir = arena_dup(ctx->arena, path, (size_t)(strrchr(path, '/') - path));
+	const char *slash = strrchr(path, '/');
+	const char *dir = slash ? arena_dup(ctx->arena, path, (size_t)(slash - path)) : "/";
 	int r = fs_mkdirs(ctx->machine.root, dir, 0755, (uid_t)-1, (gid_t)-1, err);
 	return r < 0 ? r : fs_write(ctx->machine.root, path, data, len, &how, err);
 }
@@ -184,7 +185,7 @@ static int remove_repo(const struct repo *repo, const struct place *place, struc
 
 int repo_apply(const struct repo *repo, struct step_ctx *ctx, struct err *err) {
 	const struct fs_root *root = ctx->machine.root;
-	struct place place = {0};
+	struct place place = {.file = "", .staged = "", .key = ""};
 	struct err ignored; /* a staged file that nobody reads */
 	int r = find_place(repo, ctx, &place, err);
 	if (r < 0) return r;

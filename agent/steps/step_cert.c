@@ -71,7 +71,7 @@ static int find_fault(const struct cert_params *p, struct step_ctx *ctx, const s
 		      const char **ret_why, struct err *err) {
 	AUTO_STRS struct strs names = {0};
 	struct cert_info info;
-	const char *cert, *key;
+	const char *cert = NULL, *key = NULL;
 	int64_t now_s = clock_now_ms() / 1000;
 	int r = text_file_read(ctx, p->cert, &cert, err);
 	if (r == 0) r = text_file_read(ctx, p->key, &key, err);

@@ -59,9 +59,9 @@ static int compare(const struct text_file *file, struct step_ctx *ctx, const str
 }
 
 int text_file_probe(const struct text_file *file, struct step_ctx *ctx, struct changes *changes, struct err *err) {
-	struct stat st;
-	bool is_there, differs;
-	const char *old, *diff = NULL;
+	struct stat st = {0};
+	bool is_there = false, differs = false;
+	const char *old = NULL, *diff = NULL;
 	int r = look(file, ctx, &st, &is_there, err);
 	if (r == 0) r = compare(file, ctx, &st, is_there, &old, &differs, err);
 	if (r < 0) return r;
@@ -92,9 +92,9 @@ static int make_parent(const struct text_file *file, struct step_ctx *ctx, struc
 
 int text_file_apply(const struct text_file *file, struct step_ctx *ctx, bool *ret_has_written, struct err *err) {
 	const struct fs_root *root = ctx->machine.root;
-	struct stat st;
-	bool is_there, differs;
-	const char *old;
+	struct stat st = {0};
+	bool is_there = false, differs = false;
+	const char *old = NULL;
 	int r = look(file, ctx, &st, &is_there, err);
 	if (r == 0) r = compare(file, ctx, &st, is_there, &old, &differs, err);
 	if (r == 0 && ret_has_written) *ret_has_written = differs;

@@ -27,7 +27,7 @@ static void probe_state(const struct unit_want *want, const struct unit_state *s
 
 int unit_want_probe(const struct unit_want *want, struct step_ctx *ctx, struct changes *changes, struct err *err) {
 	struct text_file file = unit_file(want, ctx->arena);
-	struct unit_state s;
+	struct unit_state s = {0};
 	size_t before = changes->count;
 	int r = want->text ? text_file_probe(&file, ctx, changes, err) : 0;
 	if (r == 0) r = unit_show(&ctx->machine, want->unit, &s, err);

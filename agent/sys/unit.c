@@ -73,8 +73,8 @@ int unit_show(const struct machine *m, const char *unit, struct unit_state *ret_
 	const char *argv[] = {
 		"systemctl",
 		"show",
-		"--property=LoadState,ActiveState,SubState,UnitFileState,Result,Type,NeedDaemonReload,Job,"
-		"ExecMainExitTimestampMonotonic",
+		("--property=LoadState,ActiveState,SubState,UnitFileState,Result,Type,NeedDaemonReload,Job,"
+		 "ExecMainExitTimestampMonotonic"),
 		"--",
 		unit,
 		NULL};
@@ -147,7 +147,7 @@ int unit_start_later(const struct machine *m, const char *unit, struct err *err)
 }
 
 const char *unit_journal(const struct machine *m, const char *unit, struct arena *arena) {
-	const char *argv[] = {"journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=" JOURNAL_LINES,
+	const char *argv[] = {"journalctl", "--no-pager", "--quiet", "--output=cat", ("--lines=" JOURNAL_LINES),
 			      "--unit",	    unit,	  NULL};
 	AUTO_EXEC_RESULT struct exec_result result = {0};
 	struct err ignored = {0};
