@@ -47,6 +47,7 @@ int cmd_logs(struct context *ctx, int argc, char **argv);
 int cmd_plan(struct context *ctx, int argc, char **argv);
 int cmd_schema(struct context *ctx, int argc, char **argv);
 int cmd_status(struct context *ctx, int argc, char **argv);
+int cmd_userdata(struct context *ctx, int argc, char **argv);
 int cmd_validate(struct context *ctx, int argc, char **argv);
 int cmd_version(struct context *ctx, int argc, char **argv);
 int cmd_wait(struct context *ctx, int argc, char **argv);

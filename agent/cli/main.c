@@ -28,6 +28,7 @@ static const struct verb verbs[] = {
 	{"logs", "show what the steps wrote", cmd_logs},
 	{"doctor", "look whether this machine, or its GPUs, can do the work", cmd_doctor},
 	{"boot", "keep a recipe and start the work in the background, at every boot again", cmd_boot},
+	{"userdata", "print the user-data that starts recipes on a new instance", cmd_userdata},
 	{"facts", "show what is known of machine and instance", cmd_facts},
 	{"explain", "show the manual of a step type", cmd_explain},
 	{"schema", "print the JSON Schema of recipes, for editors", cmd_schema},

@@ -1,6 +1,9 @@
 #include "cli/recipe_text.h"
 
+#include "base/arena.h"
 #include "base/buf.h"
+#include "base/str.h"
+#include "fmt/digest.h"
 #include "fmt/js.h"
 #include "recipe/recipe.h"
 
@@ -18,4 +21,37 @@ void recipe_text_include(const char *name, struct buf *out) {
 	buf_adds(out, "include: [");
 	add_quoted(name, out);
 	buf_adds(out, "]\n");
+}
+
+/* What --var gives is plain text, a default is not: ${ becomes $${. */
+static void add_literal(const char *value, struct buf *out) {
+	AUTO_BUF struct buf text = BUF_INIT(out->max);
+	for (const char *p = value; *p; p++) {
+		if (p[0] == '$' && p[1] == '{') buf_addc(&text, '$');
+		buf_addc(&text, *p);
+	}
+	add_quoted(buf_str(&text), out);
+}
+
+void recipe_text_vars(const struct strs *vars, struct buf *out) {
+	buf_adds(out, "vars:\n");
+	for (size_t i = 0; i < vars->count; i++) {
+		const char *setting = vars->items[i];
+		size_t name = strcspn(setting, "=");
+		buf_addf(out, "  %.*s: {default: ", (int)name, setting);
+		add_literal(setting + name + (setting[name] == '='), out);
+		buf_adds(out, "}\n");
+	}
+}
+
+/* RFC 2046, 5.1.1: a line of 1 to 70 characters that occurs in no part; a digest of the parts does not. */
+void recipe_text_mime(const char *const *texts, size_t count, struct arena *arena, struct buf *out) {
+	AUTO_BUF struct buf all = BUF_INIT(out->max);
+	char hex[SHA256_HEX_SIZE];
+	for (size_t i = 0; i < count; i++) buf_adds(&all, texts[i]);
+	const char *boundary = arena_printf(arena, "%.32s", digest_sha256_hex(buf_str(&all), all.len, hex));
+	buf_addf(out, "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"%s\"\n", boundary);
+	for (size_t i = 0; i < count; i++)
+		buf_addf(out, "\n--%s\nContent-Type: text/x-dsagent-recipe\n\n%s", boundary, texts[i]);
+	buf_addf(out, "\n--%s--\n", boundary);
 }

@@ -1,8 +1,18 @@
 #pragma once
 /*
- * Recipes that dsagent writes itself: what `boot` keeps and `userdata` carries for names and settings.
+ * Recipes that dsagent writes itself: what `boot` keeps and `userdata` carries for names, settings and several recipes.
  */
+#include <stddef.h>
+
+struct arena;
 struct buf;
+struct strs;
 
 /** A recipe that is nothing but another one, by a name that is known everywhere: built-in, s3:// or https://. */
 void recipe_text_include(const char *name, struct buf *out);
+
+/** Values for variables, "k=v" as --var has them: to be read after the recipe that declares them. */
+void recipe_text_vars(const struct strs *vars, struct buf *out);
+
+/** Several recipes as one MIME document; their texts are NUL-terminated and stay as they are. */
+void recipe_text_mime(const char *const *texts, size_t count, struct arena *arena, struct buf *out);

@@ -1,0 +1,446 @@
+"""userdata, and the script it makes: run by three shells against a server that misbehaves as networks do. With the real
+cloud-init: tests/rig/test_cloud_init.py."""
+
+import base64
+import email
+import gzip
+import hashlib
+import hmac
+import http.server
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import threading
+import urllib.parse
+
+import pytest
+
+from harness import TOP, wait_until
+
+TEMPLATE = (TOP / "packaging/user-data.sh").read_text()
+RECIPE = "recipe: box\nsteps: [{file: {path: /etc/motd, content: grüße}}]\n"
+S3 = "s3://my-bucket/tools/dsagent-{arch}"
+MACHINE = os.uname().machine
+SHELLS = [pytest.param(["dash"], id="dash"), pytest.param(["bash"], id="bash"),
+          pytest.param(["busybox", "sh"], id="busybox")]
+
+
+def elf(folder, machine, name=None, dynamic=False):
+    """The head of a program for an ELF machine, with one segment."""
+    head = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    path = folder / (name or f"dsagent-{machine}")
+    path.write_bytes(head + struct.pack("<I", 3 if dynamic else 1) + bytes(52))
+    return path
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def filled(agent="", x86_64="", aarch64="", recipe=""):
+    """The template as a person fills it in, without its comments: what `dsagent userdata` must print."""
+    text = TEMPLATE.replace("agent=''", f"agent='{agent}'").replace("x86_64=''", f"x86_64='{x86_64}'", 1)
+    text = text.replace("aarch64=''", f"aarch64='{aarch64}'")
+    lines = [line for line in text.split("\n") if line.strip() and not re.match(r"\s*#(?!!)", line)]
+    text = "\n".join(lines) + "\n"
+    return re.sub(r"(<<'RECIPE'\n).*?(?=RECIPE\n\Z)", lambda m: m[1] + recipe, text, flags=re.S)
+
+
+def carried(script):
+    """The bytes that a script gives to dsagent boot."""
+    return gzip.decompress(base64.b64decode(re.search(r"<<'RECIPE'\n(.*)\nRECIPE\n\Z", script, re.S)[1]))
+
+
+# ---- the command
+
+def test_the_script_is_the_template_filled_in(agent, tmp_path):
+    intel, arm = elf(tmp_path, 62), elf(tmp_path, 183)
+    run = agent.run("userdata", agent.recipe(RECIPE), "--agent", S3, "--agent-file", intel, "--agent-file", arm)
+    recipe = re.search(r"<<'RECIPE'\n(.*)RECIPE\n\Z", run.out, re.S)[1]
+    assert run.out == filled(S3, sha256(intel), sha256(arm), recipe)
+    assert carried(run.out).decode() == RECIPE
+    assert run.err == f"dsagent: user-data of {len(run.out.encode())} bytes; EC2 takes 16384\n"
+    assert len(run.out) < 5000, "most of 16,384 bytes is the recipe's"
+
+
+def test_the_template_is_a_script_as_it_stands():
+    for shell in (["dash"], ["bash"], ["busybox", "sh"]):
+        subprocess.run([*shell, "-n", TOP / "packaging/user-data.sh"], check=True)
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", TOP / "packaging/user-data.sh"], check=True)
+
+
+def test_the_same_twice_is_the_same(agent, tmp_path):
+    args = ("userdata", agent.recipe(RECIPE), "--agent", S3, "--agent-file", elf(tmp_path, 62))
+    assert agent.run(*args).out == agent.run(*args).out
+
+
+def test_an_image_that_has_dsagent_gets_the_recipe_itself(agent):
+    assert agent.run("userdata", agent.recipe(RECIPE)).out == "#!/usr/bin/dsagent boot\n" + RECIPE
+    marked = agent.recipe("#!/usr/bin/dsagent boot\n" + RECIPE, "marked.yaml")
+    assert agent.run("userdata", marked).out == marked.read_text()
+    assert agent.run("userdata", "daily-driver").out == \
+        '#!/usr/bin/dsagent boot\nrecipe: daily-driver\ninclude: ["daily-driver"]\n'
+
+
+def test_variables_travel_and_arrive(agent):
+    recipe = agent.recipe("vars: {text: {help: x}, other: a}\nsteps: [{file: {path: /etc/motd, content: '${vars.text}'}}]\n")
+    value = 'a "b" \'c\' ${vars.x} $${y} \\ $HOME\n#é'
+    out = agent.run("userdata", recipe, "--var", f"text={value}").out
+    agent.run("boot", "-", stdin=out if out.startswith("#!/usr") else carried(out).decode())
+    wait_until(lambda: agent.status_path.exists() and agent.status()["status"] == "ready", what="the run")
+    assert (agent.tree / "etc/motd").read_text() == value
+    assert agent.status()["recipe"].startswith("user-data+settings@"), agent.status()["recipe"]
+
+
+def test_several_recipes_travel_together(agent):
+    one, two = agent.recipe("steps: [{file: {path: /etc/one, content: a}}]\n", "one.yaml"), agent.recipe(RECIPE, "two.yaml")
+    out = agent.run("userdata", one, two).out
+    parts = email.message_from_bytes(carried(out)).get_payload()
+    assert [p.get_payload(decode=True).decode().strip() for p in parts] == [one.read_text().strip(), RECIPE.strip()]
+    agent.run("boot", "-", stdin=carried(out).decode())
+    wait_until(lambda: agent.status_path.exists() and agent.status()["status"] == "ready", what="the run")
+    assert (agent.tree / "etc/one").exists() and (agent.tree / "etc/motd").read_text() == "grüße"
+
+
+def test_mime_and_cloud_config_hold_the_same_script(agent, tmp_path):
+    args = ("userdata", agent.recipe(RECIPE), "--agent", S3, "--agent-file", elf(tmp_path, 62))
+    script = agent.run(*args).out
+    mime = email.message_from_string(agent.run(*args, "--format", "mime").out)
+    part, = mime.get_payload()
+    assert part.get_content_type() == "text/x-shellscript" and part.get_payload() == script
+    config = agent.run(*args, "--format", "cloud-config").out
+    assert config.startswith("#cloud-config\nwrite_files:\n") and \
+        config.endswith("runcmd:\n  - [sh, /run/dsagent/user-data]\n")
+    block = re.search(r"content: \|\n(.*?)runcmd:", config, re.S)[1]
+    assert re.sub("^      ", "", block, flags=re.M) == script
+    assert agent.run("userdata", agent.recipe(RECIPE), "--format", "cloud-config").out.endswith(
+        "runcmd:\n  - [dsagent, boot, /run/dsagent/user-data]\n")
+
+
+def noise(kilobytes):
+    return random.Random(7).randbytes(kilobytes * 512).hex()
+
+
+def test_too_long_is_refused_with_what_to_do(agent, tmp_path):
+    args = ("--agent", S3, "--agent-file", elf(tmp_path, 62))
+    long = agent.recipe(f"steps: [{{file: {{path: /x, content: {noise(18)}}}}}]\n")
+    run = agent.run("userdata", long, *args, code=2)
+    assert run.out == "" and re.search(r"has 1[6-9]\d{3} bytes, EC2 takes 16384: with --gzip it has 1[0-5]\d{3}", run.err), run.err
+    packed = subprocess.run(agent.argv("userdata", long, *args, "--gzip"), env=agent.env, capture_output=True, check=True).stdout
+    assert len(packed) <= 16384 and carried(gzip.decompress(packed).decode()) == long.read_bytes()
+    longer = agent.recipe(f"steps: [{{file: {{path: /x, content: {noise(60)}}}}}]\n")
+    run = agent.run("userdata", longer, *args, code=2)
+    assert run.out == "" and "dsagent userdata s3://BUCKET/recipe.yaml" in run.err and "sha256" in run.err
+    # On an image of its own a long text is packed too.
+    readable = agent.recipe("# words\n" * 3000 + RECIPE)
+    assert carried(agent.run("userdata", readable).out) == readable.read_bytes()
+
+
+@pytest.mark.parametrize("args, says", [
+    (["--agent", "ftp://x/y"], "--agent is ami, s3://BUCKET/KEY or https://"),
+    (["--agent", "http://x/y"], "--agent is ami"),
+    (["--agent", "https://x/y"], "--agent-file FILE, once per architecture"),
+    (["--agent", "https://x/it's"], "no blanks, quotes"),
+    (["--agent", "s3://b/a b"], "no blanks"),
+    (["--agent", "s3://b/a+b"], "letters, digits"),
+    (["--agent", "s3://bucket"], "s3://BUCKET/KEY"),
+    (["--agent-file", "INTEL"], "not with ami"),
+    (["--agent", "s3://b/k", "--agent-file", "INTEL", "--agent-file", "ARM"], "write {arch}"),
+    (["--agent", S3, "--agent-file", "INTEL", "--agent-file", "INTEL"], "two --agent-file are for x86_64"),
+    (["--agent", S3, "--agent-file", "TEXT"], "no 64-bit Linux program"),
+    (["--agent", S3, "--agent-file", "MIPS"], "ELF machine 8"),
+    (["--agent", S3, "--agent-file", "/no/such"], "cannot open /no/such"),
+    (["--format", "yaml"], "--format is script, mime or cloud-config, not 'yaml'"),
+    (["--var", "nope=1"], "no variable 'nope'"),
+])
+def test_wrong_use_is_2(agent, tmp_path, args, says):
+    (tmp_path / "text").write_text("#!/bin/sh\n")
+    files = {"INTEL": elf(tmp_path, 62), "ARM": elf(tmp_path, 183), "MIPS": elf(tmp_path, 8), "TEXT": tmp_path / "text"}
+    run = agent.run("userdata", agent.recipe(RECIPE), *[files.get(a, a) for a in args], code=2)
+    assert says in run.err and run.out == "", run
+
+
+def test_recipes_are_checked_first(agent):
+    run = agent.run("userdata", agent.recipe("steps: [{fil: x}]\n"), code=2)
+    assert "recipe.yaml:1:10: " in run.err and run.out == ""
+    run = agent.run("userdata", agent.recipe("vars: {x: {help: must}}\nsteps: [{run: '${vars.x}'}]\n"), code=2)
+    assert "--var x=" in run.err
+    agent.recipe("steps: [{run: 'true'}]\n", "more.yaml")
+    run = agent.run("userdata", agent.recipe("include: [quickstart, ./more.yaml]\n"), code=2)
+    assert "recipe.yaml:1:23: './more.yaml' is a file of this computer" in run.err and run.out == ""
+    assert "name a file" in agent.run("userdata", "-", stdin=RECIPE, code=2).err
+
+
+def test_warnings(agent, tmp_path):
+    recipe = agent.recipe("vars: {key: {sensitive: true, help: x}}\nsteps: [{run: 'echo ${vars.key}'}]\n")
+    run = agent.run("userdata", recipe, "--var", "key=hunter2hunter2")
+    assert "warning: 'key' is a secret" in run.err and "hunter2" not in run.err
+    run = agent.run("userdata", agent.recipe(RECIPE), "--agent", S3, "--agent-file", elf(tmp_path, 62, dynamic=True))
+    assert "warning: " in run.err and "take a static one" in run.err
+
+
+# ---- the script
+
+# Stands for dsagent: answers `version`, keeps what `boot -` is given.
+PROGRAM = """#!/bin/sh
+case $1 in
+version) echo dsagent 0 ;;
+boot) cat >{given}; echo "$*" >>{given}.args; exit {code} ;;
+esac
+"""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves `program`; `plan` holds what happens to the next GETs: ok, 403, cut, wrong; the last one stays."""
+
+    def __init__(self, program):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.program, self.plan, self.seen = program, ["ok"], []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.send_response(403)
+        self.end_headers()
+
+    def do_GET(self):
+        server = self.server
+        server.seen.append((self.path, dict(self.headers)))
+        what = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
+        body = server.program if what != "wrong" else b"#!/bin/sh\necho I am somebody else\n"
+        self.send_response(403 if what == "403" else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:20] if what == "cut" else body)
+        self.close_connection = True
+
+
+@pytest.fixture
+def box_of(tmp_path, world):
+    """box_of(code): a box where `dsagent boot` ends with that code."""
+    boxes = []
+
+    def make(code=0):
+        boxes.append(StubBox(tmp_path, world, code))
+        return boxes[-1]
+
+    yield make
+    for made in boxes:
+        made.server.shutdown()
+        made.server.server_close()
+
+
+@pytest.fixture
+def box(box_of):
+    return box_of()
+
+
+class StubBox:
+    """An instance for the script: folders of its own for programs, metadata of the world, tools that it may have."""
+
+    def __init__(self, folder, world, code):
+        for where in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+            if os.path.exists(f"{where}/dsagent"):
+                pytest.skip(f"{where}/dsagent is on this machine: the script would take that")
+        self.folder, self.world, self.given = folder, world, folder / "given"
+        self.bin, self.tools = folder / "bin", folder / "tools"
+        self.tools.mkdir()
+        self.program = PROGRAM.format(given=self.given, code=code).encode()
+        self.server = Server(self.program)
+        self.folders = [self.bin]
+        self.env = {"PATH": f"{self.tools}:/usr/bin:/bin", "DSAGENT_RETRY_SECONDS": "0", "NO_PROXY": "127.0.0.1",
+                    "no_proxy": "127.0.0.1", "AWS_EC2_METADATA_SERVICE_ENDPOINT": world.url,
+                    "AWS_ENDPOINT_URL_S3": self.server.url}
+
+    def tool(self, name, text):
+        path = self.tools / name
+        path.write_text("#!/bin/sh\n" + text)
+        path.chmod(0o755)
+
+    def run(self, shell, agent=None, code=0, sums=None, recipe="steps: []\n", prefix=()):
+        sums = {MACHINE: hashlib.sha256(self.program).hexdigest()} if sums is None else sums
+        script = self.folder / "user-data"
+        script.write_text(filled(self.server.url + "/tools/dsagent-{arch}?X-Amz-Signature=c0ffee" if agent is None else agent,
+                                 **sums, recipe=recipe))
+        if not shutil.which(shell[0]):
+            pytest.skip(f"{shell[0]} is not installed")
+        done = subprocess.run([*prefix, *shell, script], capture_output=True, text=True, timeout=60, cwd="/",
+                              env={**self.env, "DSAGENT_FOLDERS": " ".join(map(str, self.folders))}, stdin=subprocess.DEVNULL)
+        assert done.returncode == code, done
+        return done
+
+    def left(self):
+        return sorted(str(p.relative_to(f)) for f in self.folders if f.exists() for p in f.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_fetches_checks_and_hands_over(box, shell):
+    box.run(shell, recipe="recipe: $HOME `x` \\ 'q'\n")
+    assert box.left() == ["dsagent"] and (box.bin / "dsagent").stat().st_mode & 0o777 == 0o755
+    assert box.given.read_text() == "recipe: $HOME `x` \\ 'q'\n" and (box.folder / "given.args").read_text() == "boot -\n"
+    assert box.server.seen[0][0] == f"/tools/dsagent-{MACHINE}?X-Amz-Signature=c0ffee"
+    # Again: what is there is taken.
+    box.env["PATH"] = f"{box.bin}:{box.env['PATH']}"
+    box.run(shell, agent="", sums={})
+    assert len(box.server.seen) == 1
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("plan, says", [
+    (["wrong"], "its SHA-256 is "), (["cut"], "download: "), (["403"], "download: "),
+    (["403", "cut", "wrong", "ok"], None),
+])
+def test_bad_days_of_a_network(box, shell, plan, says):
+    box.tool("aws", f'echo "$*" >>{box.folder}/aws.log\n')
+    box.server.plan = list(plan)
+    done = box.run(shell, code=1 if says else 0)
+    if not says:
+        assert box.left() == ["dsagent"] and box.given.exists()
+        return
+    assert done.stderr.startswith(f"dsagent user-data failed: {box.server.url}/tools/dsagent-{MACHINE}: {says}"), done.stderr
+    assert "c0ffee" not in done.stderr and len(box.server.seen) == 6
+    if plan == ["403"]:
+        assert "403" in done.stderr
+    assert box.left() == [] and not box.given.exists(), "nothing half-done"
+    call, = (box.folder / "aws.log").read_text().splitlines()
+    assert call.startswith("ec2 create-tags --region us-east-1 --resources i-") and \
+        "--tags Key=dsagent:status,Value=failed Key=dsagent:error,Value=http://127.0.0.1" in call
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_cannot_be(box, shell):
+    assert "the user-data names no place to fetch it from" in box.run(shell, agent="", code=1).stderr
+    assert f"no SHA-256 of dsagent for {MACHINE}" in box.run(shell, sums={}, code=1).stderr
+    box.tool("uname", "echo riscv64\n")
+    assert "no SHA-256 of dsagent for riscv64" in box.run(shell if shell[0] != "busybox" else ["dash"], code=1).stderr
+    assert box.server.seen == [], "nothing is fetched that cannot be trusted"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_program_that_does_not_run_here(box, shell):
+    box.program = box.server.program = b"\x7fELF\x02\x01\x01" + bytes(200)
+    done = box.run(shell, code=1)
+    assert "does not run here: " in done.stderr and box.left() == []
+    # One that is there already and does not run is replaced.
+    box.program = box.server.program = PROGRAM.format(given=box.given, code=0).encode()
+    box.tool("dsagent", "exit 126\n")
+    box.run(shell)
+    assert box.given.exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_boots_own_exit_code_goes_to_cloud_init(box_of, shell):
+    box_of(2).run(shell, code=2)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_folders_that_do_not_do(box, shell):
+    """The first is read-only, the second noexec."""
+    closed, noexec = box.folder / "closed", box.folder / "noexec"
+    closed.mkdir(), noexec.mkdir()
+    mounts = f'mount -t tmpfs -o ro tmpfs {closed} && mount -t tmpfs -o noexec tmpfs {noexec} && exec "$@"'
+    prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts, "sh"]
+    if subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces here")
+    box.folders = [closed, noexec]
+    assert "no folder that programs can be written to and run from" in box.run(shell, prefix=prefix, code=1).stderr
+    box.folders = [closed, noexec, box.bin]
+    box.run(shell, prefix=prefix)
+    assert (box.bin / "dsagent").exists() and box.given.exists()
+
+
+def tools_but(box, *missing):
+    """The only folder of programs: what any system has, but for some."""
+    for name in ("sh", "cat", "uname", "tr", "sed", "mktemp", "mkdir", "rm", "mv", "chmod", "sha256sum", "sleep", "tail",
+                 "timeout", "curl", "wget", "printf"):
+        path = shutil.which(name)
+        if name not in missing and path:
+            (box.tools / name).symlink_to(path)
+    return str(box.tools)
+
+
+@pytest.mark.parametrize("missing, says", [((), None), (("curl",), None), (("curl", "wget"), "neither curl nor wget is here")])
+def test_with_the_tools_that_are_there(box, missing, says, monkeypatch):
+    usual = ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert usual in TEMPLATE
+    monkeypatch.setitem(globals(), "TEMPLATE", TEMPLATE.replace(usual, ""))
+    if "curl" in missing and not says and not shutil.which("wget"):
+        box.tool("wget", 'exec busybox wget "$@"\n')
+    box.env["PATH"] = tools_but(box, *missing)
+    if says:
+        assert says in box.run(["/bin/dash"], code=1).stderr
+    else:
+        box.run(["/bin/dash"])
+        assert box.given.exists()
+
+
+# ---- the sources of s3://
+
+def test_aws_comes_first(box):
+    box.tool("aws", f'echo "$AWS_DEFAULT_REGION $*" >>{box.folder}/aws.log\n'
+                    f'[ "$1" = s3 ] && for to; do :; done && printf %s "$(cat {box.folder}/program)" >"$to" && echo >>"$to"\n')
+    (box.folder / "program").write_bytes(box.program)
+    box.run(["dash"], agent="s3://bucket/dsagent-{arch}")
+    call = (box.folder / "aws.log").read_text()
+    assert call.startswith(f"us-east-1 s3 cp --only-show-errors s3://bucket/dsagent-{MACHINE} {box.bin}/.dsagent."), call
+    assert box.server.seen == [] and box.given.exists()
+
+
+def signature(secret, path, headers):
+    """Signature Version 4 over what was received: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html"""
+    fields = dict(re.findall(r"(Credential|SignedHeaders|Signature)=([^, ]+)", headers["Authorization"]))
+    low = {k.lower(): v.strip() for k, v in headers.items()}
+    names = fields["SignedHeaders"].split(";")
+    request = "\n".join(["GET", urllib.parse.quote(path), "", *[f"{n}:{low[n]}" for n in names], "", ";".join(names),
+                         low["x-amz-content-sha256"]])
+    key_id, day, region, service, end = fields["Credential"].split("/")
+    key = b"AWS4" + secret.encode()
+    for part in (day, region, service, end):
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    text = "\n".join(["AWS4-HMAC-SHA256", low["x-amz-date"], "/".join([day, region, service, end]),
+                      hashlib.sha256(request.encode()).hexdigest()])
+    return fields, names, hmac.new(key, text.encode(), "sha256").hexdigest()
+
+
+def test_curl_signs_with_the_role(box, world):
+    """Debian 12's curl, 7.88, does not add x-amz-content-sha256 by itself."""
+    world.config("role=box", "access_key=ASIAEXAMPLE", "secret_key=sec/ret+key", "session_token=tok/en+==")
+    box.run(["dash"], agent="s3://bucket/tools/dsagent-{arch}")
+    (path, headers), = box.server.seen
+    assert path == f"/bucket/tools/dsagent-{MACHINE}"
+    fields, names, expected = signature("sec/ret+key", path, headers)
+    assert fields["Credential"].startswith("ASIAEXAMPLE/") and fields["Credential"].endswith("/us-east-1/s3/aws4_request")
+    assert {"host", "x-amz-security-token", "x-amz-content-sha256"} <= set(names)
+    assert fields["Signature"] == expected and box.given.exists()
+
+
+def test_keys_are_on_no_command_line(box, world):
+    world.config("role=box", "access_key=ASIAEXAMPLE", "secret_key=sec/ret+key", "session_token=tok/en+==")
+    box.tool("curl", f'echo "$*" >>{box.folder}/curl.log\nexec /usr/bin/curl "$@"\n')
+    box.run(["dash"], agent="s3://bucket/dsagent-{arch}")
+    log = (box.folder / "curl.log").read_text()
+    assert "-K -" in log and "sec/ret" not in log and "tok/en" not in log
+
+
+@pytest.mark.parametrize("version, good", [("7.81.0", False), ("7.86.0", False), ("7.87.0", True), ("8.0.1", True)])
+def test_an_old_curl_is_not_asked_to_sign(box, version, good):
+    box.tool("curl", f'[ "$1" != --version ] || {{ echo "curl {version} (x86_64)"; exit; }}\nexec /usr/bin/curl "$@"\n')
+    done = box.run(["dash"], agent="s3://bucket/dsagent-{arch}", code=0 if good else 1)
+    if not good:
+        assert "it needs the aws command, or curl 7.87 or newer: take an https:// URL" in done.stderr
+        assert box.server.seen == []
+
+
+def test_no_role_is_said(box, world):
+    world.config("role=")
+    assert "the instance has no role, or no metadata" in box.run(["dash"], agent="s3://bucket/x", code=1).stderr
