@@ -12,3 +12,4 @@ extern const struct step_type step_packages, step_nvidia;
 extern const struct step_type step_user, step_service, step_system, step_cert;
 extern const struct step_type step_download;
 extern const struct step_type step_volume;
+extern const struct step_type step_r;
