@@ -191,7 +191,7 @@ static const struct {
 	 "3:18: 'number' must be a whole number, found 'many'\n"},
 	{"vars: {p: here}\nsteps:\n- tell: {place: \"${vars.p}\"}\n", "3:9: place 'here' is not absolute\n"},
 	{"vars: {t: soon}\nsteps:\n- tell: x\n  timeout: ${vars.t}\n",
-	 "4:12: 'timeout' must be a duration such as 90s, 10m or 1h30m, found 'soon'\n"},
+	 "4:12: 'timeout' must be a duration such as 90s, 10m or 1h30m, at most 366d, found 'soon'\n"},
 };
 
 static void test_errors(void **state) {
