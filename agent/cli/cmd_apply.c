@@ -7,6 +7,7 @@
 #include "aws/fetch.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/exec.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -37,6 +38,8 @@
 /* By hand one waits only a moment for the last tags; the sender goes on by itself. */
 #define TAG_LINGER_HAND_MS (3LL * 1000)
 #define SINKS_MAX 5
+/* systemctl only asks for it. */
+#define REBOOT_MS (60LL * 1000)
 
 struct apply_options {
 	bool is_boot, no_tags, no_wait, is_verbose;
@@ -199,10 +202,10 @@ static void apply_clear(struct apply *a) {
 static enum exit_code exit_code(const struct run_result *result) {
 	switch (result->status) {
 	case RUN_READY:
-	case RUN_READY_WITH_WARNINGS: return EXIT_OK_;
+	case RUN_READY_WITH_WARNINGS:
+	case RUN_REBOOTING: return EXIT_OK_;
 	case RUN_INTERRUPTED: return EXIT_SIGNAL_BASE + (unsigned)result->signal;
 	case RUN_RUNNING:
-	case RUN_REBOOTING:
 	case RUN_FAILED: return EXIT_STEP_FAILED;
 	}
 	return EXIT_STEP_FAILED;
@@ -275,6 +278,16 @@ static void hide_vars(struct apply *a) {
 	}
 }
 
+/* The last thing: everything is reported, written and unlocked. systemd ends us with the rest of the machine. */
+static int reboot(int code) {
+	const char *argv[] = {"systemctl", "reboot", NULL};
+	struct exec_spec spec = {.argv = argv, .timeout_ms = REBOOT_MS};
+	struct err err = {0};
+	if (!exec_check(&spec, NULL, &err)) return code;
+	(void)err_wrap(&err, "the machine does not reboot; reboot it by hand and apply again");
+	return cli_fail(EXIT_STEP_FAILED, &err);
+}
+
 int cmd_apply(struct context *ctx, int argc, char **argv) {
 	struct apply a = {.ctx = ctx, .lock_fd = -1};
 	struct strs names AUTO_STRS = {0};
@@ -296,5 +309,6 @@ int cmd_apply(struct context *ctx, int argc, char **argv) {
 			code = (int)exit_code(&result);
 	}
 	apply_clear(&a);
+	if (code == EXIT_OK_ && result.status == RUN_REBOOTING) code = reboot(code);
 	return code;
 }

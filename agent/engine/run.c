@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "engine/run_internal.h"
+#include "engine/state.h"
 
 #define EVENTS_AT_ONCE 16
 #define SIGNAL_EVENT UINT64_MAX
@@ -121,19 +122,33 @@ static int loop(struct run *run, struct err *err) {
 static enum run_status final_status(const struct run *run) {
 	if (run->signal != 0) return RUN_INTERRUPTED;
 	if (run->view.error[0] != '\0') return RUN_FAILED;
+	if (run->wants_reboot) return RUN_REBOOTING;
 	return run->view.warnings ? RUN_READY_WITH_WARNINGS : RUN_READY;
+}
+
+/* The count of reboots is on disk before one is asked for, and gone when the recipe was ready. */
+static enum run_status remember_reboot(struct run *run, enum run_status status) {
+	struct state *state = run->options->state;
+	struct err err = {0};
+	int rc = 0;
+	if (status == RUN_REBOOTING) rc = state_note_reboot(state, run->plan->hash, run->reboot_cause, &err);
+	if (status == RUN_READY || status == RUN_READY_WITH_WARNINGS) rc = state_forget_reboots(state, &err);
+	if (!rc) return status;
+	run_set_text(run->view.error, sizeof run->view.error, err.msg);
+	return RUN_FAILED;
 }
 
 static void finish(struct run *run, struct run_result *ret_result) {
 	struct run_view *v = &run->view;
 	for (size_t i = 0; i < v->count; i++)
-		if (run->steps[i].phase == PHASE_PENDING && run->signal == 0)
+		if (run->steps[i].phase == PHASE_PENDING && run->signal == 0 &&
+		    (!run->wants_reboot || v->error[0] != '\0'))
 			step_skip(run, i,
 				  run->fatal.code != ERR_NONE ? "not run: dsagent cannot keep its own state"
 							      : "not run: an earlier step failed");
 	if (run->fatal.code != ERR_NONE && v->error[0] == '\0') run_set_text(v->error, sizeof v->error, run->fatal.msg);
 	consider_ready(run);
-	v->status = final_status(run);
+	v->status = remember_reboot(run, final_status(run));
 	v->ended_at_ms = clock_now_ms();
 	if (v->status == RUN_FAILED || v->status == RUN_INTERRUPTED) v->ready_at_ms = 0;
 	*ret_result = (struct run_result){

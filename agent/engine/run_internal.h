@@ -30,9 +30,14 @@ struct step_run {
 	char first_change[256]; /* what the probe found first: what a step that ended well did */
 	bool has_changes;	/* some attempt found something to do */
 	bool has_timed_out;
+	char last_word[256]; /* what its text says when it has ended well; "" for the first change */
+	bool wants_reboot;
 	int log_fd; /* -1 until there is something to write */
 	int64_t log_bytes;
 };
+
+/** Reboots for one recipe before it must have been ready: more are a loop. */
+#define RUN_REBOOTS_MAX 3
 
 struct run {
 	const struct run_options *options;
@@ -42,8 +47,10 @@ struct run {
 	struct arena arena;
 	int epoll_fd, signal_fd;
 	size_t running;
-	bool is_stopping; /* a failure with on_error: stop, or a signal: nothing new starts */
-	int signal;	  /* the signal that asked us to end */
+	bool is_stopping;  /* a failure with on_error: stop, or a signal: nothing new starts */
+	int signal;	   /* the signal that asked us to end */
+	bool wants_reboot; /* a step asked for one: what runs ends, nothing new starts */
+	char reboot_cause[200];
 	size_t changed;
 	struct err fatal; /* the supervisor itself cannot go on (state not writable) */
 };

@@ -78,7 +78,9 @@ static void note_success(struct run *run, size_t index) {
 	struct step_view *v = view_of(run, index);
 	v->status = s->has_changes ? STEP_CHANGED : STEP_OK;
 	v->text[0] = '\0';
-	if (v->changes > 1)
+	if (s->last_word[0] != '\0')
+		run_set_text(v->text, sizeof v->text, s->last_word);
+	else if (v->changes > 1)
 		(void)snprintf(v->text, sizeof v->text, "%.200s (+%zu more)", s->first_change, v->changes - 1);
 	else if (v->changes == 1)
 		(void)snprintf(v->text, sizeof v->text, "%s", s->first_change);
@@ -91,7 +93,12 @@ static void end_step(struct run *run, size_t index) {
 	s->phase = PHASE_ENDED;
 	v->ended_at_ms = clock_now_ms();
 	v->done = v->total = 0;
-	if (s->result.code == ERR_NONE) {
+	if (s->result.code == ERR_NONE && s->wants_reboot) {
+		/* Still "running" in the state: it is done when the boot id has changed. */
+		v->status = STEP_PENDING;
+		run_set_text(v->text, sizeof v->text, s->first_change);
+		run->wants_reboot = run->is_stopping = true;
+	} else if (s->result.code == ERR_NONE) {
 		note_success(run, index);
 		record(run, index, STATE_OK);
 	} else if (run->signal != 0) {
@@ -166,7 +173,8 @@ void step_start(struct run *run, size_t index) {
 	v->changes = 0;
 	v->done = v->total = 0;
 	if (v->started_at_ms == 0) v->started_at_ms = clock_now_ms();
-	s->has_result = s->has_timed_out = false;
+	s->has_result = s->has_timed_out = s->wants_reboot = false;
+	s->last_word[0] = '\0';
 	s->result = (struct attempt_error){0};
 	s->kill_stage = 0;
 	if (start_worker(run, index, &err)) {
@@ -225,9 +233,18 @@ static void on_waiting(struct run *run, size_t index, const struct frame *frame)
 
 static void on_publish(struct run *run, size_t index, const struct frame *frame) {
 	size_t key_len = strlen(frame->text);
-	if (key_len + 1 > frame->len || !str_eq(frame->text, "gpu")) return; /* a key that no report knows */
-	run_set_text(run->view.gpu, sizeof run->view.gpu, frame->text + key_len + 1);
-	run_emit(run, EVENT_STEP_PROGRESS, index, NULL, NULL);
+	const char *value = frame->text + key_len + 1;
+	if (key_len + 1 > frame->len) return;
+	if (str_eq(frame->text, "text")) {
+		struct step_run *s = &run->steps[index];
+		(void)snprintf(s->last_word, sizeof s->last_word, "%s", value);
+	} else if (str_eq(frame->text, "reboot")) {
+		run->steps[index].wants_reboot = true;
+		(void)snprintf(run->reboot_cause, sizeof run->reboot_cause, "%s", value);
+	} else if (str_eq(frame->text, "gpu")) {
+		run_set_text(run->view.gpu, sizeof run->view.gpu, value);
+		run_emit(run, EVENT_STEP_PROGRESS, index, NULL, NULL);
+	}
 }
 
 static void on_frame(struct run *run, size_t index, const struct frame *frame) {
@@ -273,6 +290,17 @@ static void explain_death(struct run *run, size_t index, int wait_status) {
 	}
 }
 
+/* A cause that a reboot does not cure would reboot the machine for ever. */
+static void refuse_loop(const struct run *run, struct step_run *s) {
+	if (state_reboots(run->options->state, run->plan->hash) < RUN_REBOOTS_MAX) return;
+	s->result.code = ERR_LIMIT;
+	(void)snprintf(
+		s->result.msg, sizeof s->result.msg,
+		"the machine was rebooted %d times for this recipe and it is still necessary: %s. It counts anew when "
+		"the recipe was ready once, or has changed",
+		RUN_REBOOTS_MAX, run->reboot_cause);
+}
+
 static void end_attempt(struct run *run, size_t index) {
 	struct step_run *s = &run->steps[index];
 	int status = 0;
@@ -280,6 +308,7 @@ static void end_attempt(struct run *run, size_t index) {
 	do pid = waitpid(s->worker.pid, &status, 0);
 	while (pid < 0 && errno == EINTR);
 	if (!s->has_result) explain_death(run, index, status);
+	if (s->wants_reboot && s->result.code == ERR_NONE) refuse_loop(run, s);
 	if (s->result.code != ERR_NONE) exec_kill_session(s->worker.pid); /* a failed step leaves nothing running */
 	worker_clear(&s->worker); /* closing the socket takes it out of the epoll set */
 	run->running--;

@@ -28,6 +28,8 @@ struct state {
 	const struct fs_root *root;
 	char *dir;
 	char *instance_id, *boot_id;
+	char *reboot_hash, *reboot_cause; /* of the recipe that reboots; NULL when none does */
+	int64_t reboots;
 	VEC(struct record) records;
 };
 
@@ -41,6 +43,13 @@ static void record_clear(struct record *r) {
 	free(r->boot_id);
 }
 
+static void clear_reboots(struct state *state) {
+	free(state->reboot_hash);
+	free(state->reboot_cause);
+	state->reboot_hash = state->reboot_cause = NULL;
+	state->reboots = 0;
+}
+
 void state_free(struct state *state) {
 	if (!state) return;
 	for (size_t i = 0; i < state->records.count; i++) record_clear(&state->records.items[i]);
@@ -48,6 +57,7 @@ void state_free(struct state *state) {
 	free(state->dir);
 	free(state->instance_id);
 	free(state->boot_id);
+	clear_reboots(state);
 	free(state);
 }
 
@@ -82,7 +92,12 @@ static int load(struct state *state, const struct buf *text, struct err *err) {
 	if (rc) return rc;
 	if (js_get_int(js, "version", 0) != STATE_VERSION)
 		return err_set(err, ERR_STATE, "version is not %d: written by another dsagent", STATE_VERSION);
-	const struct js *steps = js_get(js, "steps");
+	const struct js *reboots = js_get(js, "reboots"), *steps = js_get(js, "steps");
+	if (js_get_str(reboots, "recipe_hash") && str_eq(js_get_str(reboots, "instance_id"), state->instance_id)) {
+		state->reboot_hash = mem_strdup(js_get_str(reboots, "recipe_hash"));
+		state->reboot_cause = mem_strdup(js_get_str(reboots, "cause"));
+		state->reboots = js_get_int(reboots, "count", 0);
+	}
 	for (size_t i = 0; i < js_count(steps); i++) {
 		rc = load_record(state, js_at(steps, i), err);
 		if (rc) return rc;
@@ -93,6 +108,7 @@ static int load(struct state *state, const struct buf *text, struct err *err) {
 static void forget_all(struct state *state) {
 	for (size_t i = 0; i < state->records.count; i++) record_clear(&state->records.items[i]);
 	state->records.count = 0;
+	clear_reboots(state);
 }
 
 int state_open(const struct fs_root *root, const char *dir, const struct state_machine *machine,
@@ -126,9 +142,12 @@ int state_open(const struct fs_root *root, const char *dir, const struct state_m
 
 bool state_is_done(const struct state *state, const char *recipe, const struct plan_step *step) {
 	const struct record *r = find(state, recipe, step->common.id);
-	if (!r || r->mark != STATE_OK) return false;
+	if (!r) return false;
 	bool same_content = str_eq(r->hash, step->hash);
 	bool same_instance = str_eq(r->instance_id, state->instance_id);
+	if (r->mark == STATE_RUNNING && step->type && step->type->is_done_by_reboot)
+		return same_content && same_instance && !str_eq(r->boot_id, state->boot_id);
+	if (r->mark != STATE_OK) return false;
 	switch ((enum step_frequency)step->common.frequency) {
 	case STEP_ON_CHANGE: return same_content && same_instance;
 	case STEP_PER_INSTANCE: return same_instance;
@@ -146,6 +165,14 @@ bool state_was_interrupted(const struct state *state, const char *recipe, const 
 static int save(const struct state *state, struct err *err) {
 	struct js *js AUTO_JS = js_object();
 	js_set_int(js, "version", STATE_VERSION);
+	if (state->reboot_hash) {
+		struct js *reboots = js_object();
+		js_set_str(reboots, "recipe_hash", state->reboot_hash);
+		js_set_str(reboots, "instance_id", state->instance_id);
+		js_set_int(reboots, "count", state->reboots);
+		js_set_str(reboots, "cause", state->reboot_cause);
+		js_set(js, "reboots", reboots);
+	}
 	struct js *steps = js_array();
 	for (size_t i = 0; i < state->records.count; i++) {
 		const struct record *r = &state->records.items[i];
@@ -191,4 +218,25 @@ int state_mark(struct state *state, const char *recipe, const struct plan_step *
 	r->at_ms = clock_now_ms();
 	int rc = save(state, err);
 	return rc ? err_wrap(err, "writing down that step '%s' is %s", step->common.id, mark_names[mark]) : 0;
+}
+
+int64_t state_reboots(const struct state *state, const char *recipe_hash) {
+	return state->reboot_hash && str_eq(state->reboot_hash, recipe_hash) ? state->reboots : 0;
+}
+
+int state_note_reboot(struct state *state, const char *recipe_hash, const char *cause, struct err *err) {
+	int64_t count = state_reboots(state, recipe_hash) + 1;
+	clear_reboots(state);
+	state->reboot_hash = mem_strdup(recipe_hash);
+	state->reboot_cause = mem_strdup(cause);
+	state->reboots = count;
+	int rc = save(state, err);
+	return rc ? err_wrap(err, "writing down that the machine is rebooted") : 0;
+}
+
+int state_forget_reboots(struct state *state, struct err *err) {
+	if (!state->reboot_hash) return 0;
+	clear_reboots(state);
+	int rc = save(state, err);
+	return rc ? err_wrap(err, "forgetting the reboots of this recipe") : 0;
 }

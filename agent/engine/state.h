@@ -32,6 +32,14 @@ bool state_is_done(const struct state *state, const char *recipe, const struct p
 /** True if the last run ended inside this step ("running" is what the file says). */
 bool state_was_interrupted(const struct state *state, const char *recipe, const char *step_id);
 
+/**
+ * How often the machine was rebooted for the recipe of this hash since it was last ready; recording one more, durable
+ * when it returns; and forgetting them (nothing is written when there are none).
+ */
+int64_t state_reboots(const struct state *state, const char *recipe_hash);
+CHECK_RESULT int state_note_reboot(struct state *state, const char *recipe_hash, const char *cause, struct err *err);
+CHECK_RESULT int state_forget_reboots(struct state *state, struct err *err);
+
 enum state_mark { STATE_RUNNING, STATE_OK, STATE_FAILED };
 
 /** Records and writes durably before it returns. Writes nothing when nothing would change. */

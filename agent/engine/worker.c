@@ -26,7 +26,8 @@ struct work {
 	const struct worker_task *task;
 	struct step_ctx ctx;
 	struct exec_user user;
-	int fd; /* socket to the supervisor, or -1: plan, nobody listens */
+	bool wants_reboot; /* the proof is then for after it */
+	int fd;		   /* socket to the supervisor, or -1: plan, nobody listens */
 };
 
 static void on_line(enum exec_stream stream, const char *line, void *arg) {
@@ -47,8 +48,9 @@ static void on_wait(const char *what, int64_t waited_ms, void *arg) {
 }
 
 static void on_publish(const char *key, const char *value, void *arg) {
-	const struct work *w = arg;
-	if (w->fd < 0) return;
+	struct work *w = arg;
+	if (w->fd < 0 || (w->task->step->common.is_sensitive && str_eq(key, "text"))) return;
+	if (str_eq(key, "reboot")) w->wants_reboot = true;
 	struct buf text AUTO_BUF = BUF_INIT(FRAME_TEXT_MAX);
 	buf_add(&text, key, strlen(key) + 1);
 	buf_adds(&text, value);
@@ -232,7 +234,7 @@ static int do_step(struct work *w, struct err *err) {
 	if (changes.count == 0) return 0;
 	await_go(w->fd);
 	rc = w->task->step->type->apply(w->task->step->params, &w->ctx, &changes, err);
-	return rc ? rc : prove(w, err);
+	return rc || w->wants_reboot ? rc : prove(w, err);
 }
 
 static void on_stop_signal(int sig) {

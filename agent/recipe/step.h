@@ -50,8 +50,9 @@ struct step_type {
 	const char *summary; /* one line: "installed, removed or upgraded packages" */
 	const char *example; /* YAML of one whole step, for `explain` and STEPS.md; the tests validate and plan it */
 	struct shape shape;
-	bool is_imperative; /* `run`: no probe of its own can tell; is_done decides */
-	int64_t timeout_ms; /* default for the common key `timeout` */
+	bool is_imperative;	/* `run`: no probe of its own can tell; is_done decides */
+	bool is_done_by_reboot; /* `reboot`: begun, and the boot id is another since: done */
+	int64_t timeout_ms;	/* default for the common key `timeout` */
 
 	/** What the schema cannot say; pure. Adds to diags at node (the type key's value). May be NULL. */
 	void (*check)(const void *params, const struct yml_node *node, struct diags *diags);

@@ -57,7 +57,10 @@ CHECK_RESULT int machine_check(const struct machine *m, const struct machine_com
 void machine_note(const struct machine *m, int64_t done, int64_t total, const char *fmt, ...) FORMAT(4, 5);
 void machine_wait(const struct machine *m, int64_t waited_ms, const char *fmt, ...) FORMAT(3, 4);
 
-/** Publishes a verdict; the one key so far is "gpu". */
+/**
+ * Publishes a word: "gpu" is the gate's verdict, "text" what the step's line says in the end, "reboot" (its cause) asks
+ * the supervisor to reboot the machine when what runs has ended.
+ */
 void machine_publish(const struct machine *m, const char *key, const char *value);
 
 /** Milliseconds until the deadline, at least 0. */

@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import re
+import signal
 import subprocess
 
-from harness import BINARY, wait_until
+from harness import BINARY, children_of, wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -19,6 +21,7 @@ class Booted:
         for path, text in (files or {}).items():
             self.put(path, text)
         self.process = None
+        self.env = {}
 
     def put(self, path, text):
         target = self.folder / "up" / path.lstrip("/")
@@ -43,13 +46,13 @@ class Booted:
 
     def init(self):
         """The pid of the container's systemd, None while there is none."""
-        try:
-            children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-            for child in children:
-                if pathlib.Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                    return int(child)
-        except OSError:
-            pass
+        for pid in children_of(self.process.pid):
+            try:
+                ids = re.search(r"^NSpid:(.*)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M).group(1).split()
+                if ids[-1] == "1" and len(ids) > 1 and pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "systemd":
+                    return pid
+            except (OSError, AttributeError):
+                continue
         return None
 
     def run(self, *command, code=0, timeout=120):
@@ -58,7 +61,8 @@ class Booted:
         if pid is None:
             return subprocess.CompletedProcess(command, 254, "", "not booted")
         done = subprocess.run(["nsenter", "-t", str(pid), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "env", "-i",
-                               f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "no_proxy=127.0.0.1", *command],
+                               f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "no_proxy=127.0.0.1",
+                               *[f"{k}={v}" for k, v in self.env.items()], *command],
                               capture_output=True, text=True, errors="replace", timeout=timeout, stdin=subprocess.DEVNULL)
         assert code is None or done.returncode == code, f"{command} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -72,7 +76,8 @@ class Booted:
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                for pid in [*children_of(self.process.pid), self.process.pid]:
+                    os.kill(pid, signal.SIGKILL)
                 self.process.wait()
         if self.process:
             self.log.close()

@@ -30,5 +30,10 @@ export upper root binds
 # shellcheck disable=SC2016  # expanded by the inner shell
 exec unshare --mount --propagation private sh -euc '
 	mount -t overlay overlay -o "lowerdir=$root,upperdir=$upper/up,workdir=$upper/work" "$upper/box"
-	SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn -q -b -D "$upper/box" --register=no --keep-unit \
-		--resolv-conf=copy-host --bind-ro=/etc/ssl/certs/ca-certificates.crt $binds' </dev/null
+	status=133 # "reboot", to whoever keeps the unit
+	while [ "$status" = 133 ]; do
+		status=0
+		SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn -q -b -D "$upper/box" --register=no --keep-unit \
+			--resolv-conf=copy-host --bind-ro=/etc/ssl/certs/ca-certificates.crt $binds || status=$?
+	done
+	exit "$status"' </dev/null

@@ -26,7 +26,7 @@
 #include "recipe/facts.h"
 #include "recipe/plan.h"
 
-enum act { IN_PLACE, CHANGE, FAIL, CRASH, HANG, FLAKY, LIE, TALK };
+enum act { IN_PLACE, CHANGE, FAIL, CRASH, HANG, FLAKY, LIE, TALK, REBOOT };
 
 struct params {
 	enum act act;
@@ -69,6 +69,7 @@ static int apply(const void *params, struct step_ctx *ctx, const struct changes 
 		for (;;) clock_sleep_ms(1000);
 	case FLAKY: return apply_flaky(p, ctx, err);
 	case LIE: return 0;
+	case REBOOT: machine_publish(&ctx->machine, "reboot", "a new kernel"); return 0;
 	case TALK:
 		ctx->machine.on_line(EXEC_STDOUT, "hello", ctx->machine.arg);
 		machine_note(&ctx->machine, 1, 2, "half way");
@@ -288,6 +289,36 @@ static void test_background_after_ready(void **state) {
 	buf_clear(&rec.text);
 }
 
+/* What has not begun waits for the run after the reboot; three of them without being ready in between are enough. */
+static void test_reboot(void **state) {
+	static const struct row rows[] = {{.id = "a", .params = {REBOOT, NULL}},
+					  {.id = "b", .params = {CHANGE, "/b"}, .needs = 1}};
+	static const struct row cured[] = {{.id = "a", .params = {IN_PLACE, NULL}}};
+	for (int i = 0; i < 3; i++)
+		expect(*state, rows, 2, RUN_REBOOTING,
+		       "run-started\nstep-started a\nstep-change a: make it so\nstep-ended a pending\n"
+		       "run-ended rebooting 0%\n");
+	static const char looped[] = "run-started\nstep-started a\nstep-change a: make it so\n"
+				     "step-ended a failed: the machine was rebooted 3 times for this recipe and it is "
+				     "still necessary: a new "
+				     "kernel. It counts anew when the recipe was ready once, or has changed\n"
+				     "step-ended b skipped: not run: an earlier step failed\nrun-ended failed 0%\n";
+	expect(*state, rows, 2, RUN_FAILED, looped);
+	expect(*state, rows, 2, RUN_FAILED, looped);
+	expect(*state, cured, 1, RUN_READY, "run-started\nstep-started a\nstep-ended a ok\nrun-ended ready 100%\n");
+	expect(*state, rows, 2, RUN_REBOOTING,
+	       "run-started\nstep-started a\nstep-change a: make it so\nstep-ended a pending\n"
+	       "run-ended rebooting 0%\n");
+}
+
+static void test_a_failure_forbids_the_reboot(void **state) {
+	static const struct row rows[] = {{.id = "a", .params = {FAIL, NULL}, .goes_on = true},
+					  {.id = "b", .params = {REBOOT, NULL}, .needs = 1}};
+	struct recorder rec;
+	assert_int_equal(run_rows(*state, rows, 2, &rec).status, RUN_FAILED);
+	buf_clear(&rec.text);
+}
+
 static void test_skip(void **state) {
 	static const struct row rows[] = {{.id = "a", .params = {FAIL, NULL}, .skip_reason = "when: false"},
 					  {.id = "b", .params = {IN_PLACE, NULL}, .needs = 1, .has_needs = true}};
@@ -359,6 +390,8 @@ int main(void) {
 					   T(crash),
 					   T(lie),
 					   T(background_after_ready),
+					   T(reboot),
+					   T(a_failure_forbids_the_reboot),
 					   T(skip),
 					   T(resources_exclude),
 					   T(parallel),

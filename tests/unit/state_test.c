@@ -133,9 +133,56 @@ static void test_nothing_new_is_not_written(void **state) {
 	state_free(s);
 }
 
+/* Begun on boot b-1: done once the machine has booted again, and not before. */
+static void test_done_by_reboot(void **state) {
+	static const struct step_type type = {.name = "reboot", .is_done_by_reboot = true};
+	static const struct plan_step step = {.type = &type, .hash = "h1", .common = {.id = "a"}};
+	static const struct plan_step other = {.type = &type, .hash = "h2", .common = {.id = "a"}};
+	struct fixture *f = *state;
+	struct err err;
+	bool was_damaged;
+	struct state *s = open_as(f, "i-1", "b-1", &was_damaged);
+	assert_int_equal(state_mark(s, "r", &step, STATE_RUNNING, &err), 0);
+	assert_false(state_is_done(s, "r", &step));
+	state_free(s);
+	s = open_as(f, "i-1", "b-2", &was_damaged);
+	assert_true(state_is_done(s, "r", &step));
+	assert_false(state_is_done(s, "r", &other));
+	state_free(s);
+	s = open_as(f, "i-2", "b-2", &was_damaged);
+	assert_false(state_is_done(s, "r", &step));
+	state_free(s);
+}
+
+static void test_reboots_are_counted(void **state) {
+	struct fixture *f = *state;
+	struct err err;
+	bool was_damaged;
+	struct state *s = open_as(f, "i-1", "b-1", &was_damaged);
+	assert_int_equal(state_forget_reboots(s, &err), 0);
+	assert_false(fs_exists(&f->root, "/state.json")); /* nothing to forget, nothing written */
+	assert_int_equal(state_note_reboot(s, "h", "kernel", &err), 0);
+	assert_int_equal(state_note_reboot(s, "h", "kernel", &err), 0);
+	state_free(s);
+	s = open_as(f, "i-1", "b-2", &was_damaged);
+	assert_int_equal(state_reboots(s, "h"), 2);
+	assert_int_equal(state_reboots(s, "other"), 0);
+	state_free(s);
+	s = open_as(f, "i-2", "b-2", &was_damaged);
+	assert_int_equal(state_reboots(s, "h"), 0); /* a copy of the machine starts over */
+	state_free(s);
+	s = open_as(f, "i-1", "b-2", &was_damaged);
+	assert_int_equal(state_forget_reboots(s, &err), 0);
+	state_free(s);
+	s = open_as(f, "i-1", "b-2", &was_damaged);
+	assert_int_equal(state_reboots(s, "h"), 0);
+	state_free(s);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-	const struct CMUnitTest tests[] = {T(frequencies), T(only_ok_counts), T(damaged_is_kept_aside),
-					   T(nothing_new_is_not_written)};
+	const struct CMUnitTest tests[] = {T(frequencies),	     T(only_ok_counts),
+					   T(damaged_is_kept_aside), T(nothing_new_is_not_written),
+					   T(done_by_reboot),	     T(reboots_are_counted)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
