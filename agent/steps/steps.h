@@ -13,3 +13,4 @@ extern const struct step_type step_user, step_service, step_system, step_cert, s
 extern const struct step_type step_download;
 extern const struct step_type step_volume;
 extern const struct step_type step_r;
+extern const struct step_type step_conda;

@@ -1,0 +1,38 @@
+#pragma once
+/*
+ * What the files of the `conda` step share: what is asked of an environment, read from the recipe and environment.yml
+ * (conda_spec.c), and what conda-meta says is there. No conda is started to look.
+ */
+#include <stdbool.h>
+
+#include "base/str.h"
+
+struct err;
+struct step_ctx;
+
+/** One environment as it shall be. */
+struct conda_env {
+	const char *name, *dir;	   /* dir: "/opt/conda/envs/ds", or the prefix itself for base */
+	struct strs channels;	   /* in order; never empty */
+	struct strs packages, pip; /* match specifications; pip requirements */
+	struct strs lacking;	   /* specs of packages not in place, in words */
+	struct strs lacking_pip;
+	bool is_there;
+};
+
+void conda_env_clear(struct conda_env *env);
+
+/** NULL, or the channel's or specification's own word for Anaconda's paid channels ("defaults", "pkgs/main", …). */
+const char *conda_paid_channel(const char *text);
+
+/** The package name of "conda-forge::numpy>=1.2", lower case, in the arena; "" for what is none. */
+const char *conda_spec_name(const char *spec, struct arena *arena);
+
+/** Adds channels and dependencies of an environment.yml below the root. */
+CHECK_RESULT int conda_env_read_file(struct conda_env *env, const char *path, struct step_ctx *ctx, struct err *err);
+
+/** Compares with conda-meta and site-packages: fills is_there, lacking, lacking_pip. */
+CHECK_RESULT int conda_env_look(struct conda_env *env, struct step_ctx *ctx, struct err *err);
+
+/** Whether version is what the specification asks for; false only when it surely is not. */
+bool conda_spec_allows(const char *spec, const char *version, struct arena *arena);
