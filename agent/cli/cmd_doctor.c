@@ -85,8 +85,9 @@ static struct row row_credentials(struct context *ctx, const struct facts *facts
 					str_is_empty(aws->region) ? "" : aws->region);
 		return row;
 	}
-	row.text = arena_strdup(&ctx->arena, err.msg);
 	row.status = rc != -ERR_NOT_FOUND ? ROW_FAIL : facts->has_instance ? ROW_WARN : ROW_NONE;
+	/* Off EC2 none are needed, and what was tried for nothing is no news. */
+	row.text = row.status == ROW_NONE ? "none: without them s3:// is closed" : arena_strdup(&ctx->arena, err.msg);
 	if (facts->has_instance)
 		row.remedy = "attach an instance profile: without one no tags are written and S3 is closed";
 	return row;

@@ -6,7 +6,8 @@ import pytest
 
 from harness import tree_hash, wait_until
 
-VERBS = ["apply", "plan", "validate", "status", "wait", "facts", "schema", "explain", "version"]
+VERBS = ["apply", "plan", "validate", "status", "wait", "logs", "doctor", "boot", "userdata", "facts", "explain", "schema", "clean",
+         "version"]
 
 
 def test_help_lists_the_commands(agent):
