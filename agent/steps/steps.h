@@ -12,5 +12,6 @@ extern const struct step_type step_packages, step_nvidia;
 extern const struct step_type step_user, step_service, step_system, step_cert, step_jupyter, step_reboot;
 extern const struct step_type step_download;
 extern const struct step_type step_volume;
+extern const struct step_type step_repo;
 extern const struct step_type step_r;
 extern const struct step_type step_conda;
