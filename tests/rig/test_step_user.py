@@ -76,3 +76,16 @@ def test_a_link_in_a_home_leads_nowhere(box):
     box.sh("useradd -m mallory && mkdir -m 700 /root/.ssh && ln -s /root/.ssh /home/mallory/.ssh")
     done = box.run("dsagent", "apply", box.recipe(f'steps: [{{user: {{name: mallory, keys: "{ED}"}}}}]\n'), code=1)
     assert "ermission denied" in done.stdout and box.sh("ls -A /root/.ssh") == ""
+
+
+def test_the_shared_box(box):
+    """The built-in recipe, with a key and without one."""
+    out = box.run("dsagent", "apply", "shared-box", "--var", f"key={ED} guest@laptop", timeout=300).stdout
+    assert "make account guest in groups shared" in out
+    assert box.sh("stat -c '%a %G' /srv/shared; id -nG guest; cat /home/guest/.ssh/authorized_keys") == \
+        f"2775 shared\nguest shared\n{ED} guest@laptop\n"
+    assert "nothing" in box.run("dsagent", "apply", "shared-box", "--var", f"key={ED} guest@laptop").stdout.lower()
+    box.sh(f"useradd -m admin && install -d -m 700 -o admin -g admin /home/admin/.ssh && echo '{ED} launch' > "
+           "/home/admin/.ssh/authorized_keys && chown admin /home/admin/.ssh/authorized_keys")
+    box.run("dsagent", "apply", "shared-box", "--var", "user=ben")
+    assert box.sh("cat /home/ben/.ssh/authorized_keys; id -nG admin") == f"{ED} launch\nadmin shared\n"
