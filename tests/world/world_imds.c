@@ -134,6 +134,10 @@ static char *listing(const struct world *w, const char *path) {
 		if (text_starts(w->overrides[i].path, dir) && value_of(w, w->overrides[i].path))
 			add_name(names, &count, w->overrides[i].path + strlen(dir));
 	if (strcmp(dir, "meta-data/") == 0 && w->role[0]) add_name(names, &count, "iam/");
+	if (strcmp(dir, "meta-data/iam/") == 0 && w->role[0]) {
+		add_name(names, &count, "info");
+		add_name(names, &count, "security-credentials/");
+	}
 	if (strcmp(dir, "meta-data/tags/instance/") == 0 && w->has_metadata_tags)
 		for (size_t i = 0; i < w->tag_count; i++) add_name(names, &count, w->tags[i].key);
 	free(dir);

@@ -1,0 +1,169 @@
+"""User-data by the real cloud-init on a booted Debian, from launch to the recipe's end and through a second boot."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from booted import Booted
+from cloud import Cloud
+from conftest import made
+
+from harness import BINARY, TOP, wait_until
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """recipe: box
+steps:
+  - {name: Slow, run: 'sleep 3; date >> /var/ran'}
+  - {name: Greet, file: {path: /etc/motd, content: "${vars.word}"}}
+vars: {word: hello}
+"""
+# All services of the machine find the instance's services at the one address; there is no DMI that says EC2.
+MANAGER = """[Manager]
+DefaultEnvironment=AWS_EC2_METADATA_SERVICE_ENDPOINT=http://169.254.169.254 AWS_ENDPOINT_URL_EC2=http://169.254.169.254 DSAGENT_RETRY_SECONDS=1
+"""
+# The rig brings a dsagent; where user-data is to fetch it, it goes away before cloud-init's last stage, once.
+AWAY = """[Unit]
+Before=cloud-final.service
+ConditionPathExists=!/var/away
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'rm /usr/bin/dsagent; touch /var/away'
+[Install]
+WantedBy=multi-user.target
+"""
+WRAPPER = b'#!/bin/sh\nexec /opt/rig-libs/loader --library-path /opt/rig-libs /opt/rig-libs/dsagent "$@"\n'
+
+
+@pytest.fixture(scope="session", params=["bookworm", "trixie"])
+def cloudinit_root(request):
+    """22.4, and 25.1, where a warning makes `cloud-init status` exit 2."""
+    return made("cloudinit.sh", request.param)
+
+
+@pytest.fixture
+def instance(cloudinit_root, world):
+    """instance(user_data, …): a launched one, and its cloud."""
+    things = []
+
+    def launch(user_data, has_dsagent=True, program=None):
+        cloud = Cloud(world, f"dsagent-{os.getpid()}-{len(things)}")
+        things.append(cloud)
+        cloud.user_data = user_data if isinstance(user_data, bytes) else user_data.encode()
+        cloud.program = program
+        folder = TOP / "build" / "rig" / f"cloud-{os.getpid()}-{len(things)}"
+        subprocess.run(["rm", "-rf", folder], check=True)
+        m = Booted(cloudinit_root, folder, {"/etc/systemd/system.conf.d/rig.conf": MANAGER})
+        things.append(m)
+        if not has_dsagent:
+            m.put("/etc/systemd/system/away.service", AWAY)
+            wants = m.folder / "up/etc/systemd/system/multi-user.target.wants/away.service"
+            wants.parent.mkdir(parents=True, exist_ok=True)
+            wants.symlink_to("/etc/systemd/system/away.service")
+        boot(m, cloud)
+        return m, cloud
+
+    yield launch
+    for thing in reversed(things):
+        thing.close()
+
+
+def boot(m, cloud):
+    with cloud.inside():
+        m.boot(until="test -e /run/cloud-init/result.json")
+
+
+def ran(m):
+    return m.sh("cat /var/ran 2>/dev/null | wc -l").strip()
+
+
+def status(m):
+    done = m.run("cat", "/run/dsagent/status.json", code=None)
+    return json.loads(done.stdout)["status"] if done.returncode == 0 else "none"
+
+
+def until_ready(m):
+    wait_until(lambda: status(m) == "ready", 60, f"ready, is {status(m)}: {m.console()} {m.sh('journalctl -b -u dsagent -u cloud-final --no-pager', code=None)}")
+
+
+def check_launch(m, world):
+    """cloud-init is content, and ended before the work began; the work is done once, and said by tags."""
+    until_ready(m)
+    done = m.run("cloud-init", "status", "--wait", "--long")
+    assert "status: done" in done.stdout, done.stdout
+    assert json.loads(m.sh("cat /run/cloud-init/result.json"))["v1"]["errors"] == []
+    times = [int(m.sh(f"systemctl show -p {name} --value {unit}")) for unit, name in
+             (("cloud-final", "ExecMainExitTimestampMonotonic"), ("dsagent", "ExecMainStartTimestampMonotonic"))]
+    assert 0 < times[0] <= times[1], times
+    assert "dsagent" not in m.sh("systemd-analyze critical-chain multi-user.target cloud-final.service")
+    assert "cycle" not in m.sh("journalctl -b -o cat _PID=1")
+    assert ran(m) == "1" and m.sh("cat /etc/motd") == "hello"
+    wait_until(lambda: world.tags().get("dsagent:status") == "ready", 20, f"the tags, are {world.tags()}")
+
+
+def check_second_boot(m, cloud):
+    m.run("systemctl", "poweroff", code=None)
+    m.process.wait(30)
+    m.log.close()
+    boot(m, cloud)
+    wait_until(lambda: m.sh("systemctl show -p ExecMainExitTimestampMonotonic --value dsagent").strip() != "0", 30, "the service")
+    assert status(m) == "ready" and ran(m) == "1"
+    assert "nothing to do" in m.sh("journalctl -b -o cat -u dsagent")
+    assert "status: done" in m.run("cloud-init", "status", "--wait").stdout
+
+
+def userdata(tmp_path, *args):
+    path = tmp_path / "box.yaml"
+    path.write_text(RECIPE)
+    return subprocess.run([BINARY, "userdata", path, *args], check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("how", [[], ["--format", "mime"], ["--format", "cloud-config"], ["--gzip"]],
+                         ids=["script", "mime", "cloud-config", "gzip"])
+def test_on_an_image_that_has_dsagent(instance, world, tmp_path, how):
+    m, cloud = instance(userdata(tmp_path, *how))
+    check_launch(m, world)
+    assert "word" in m.sh("cat /etc/dsagent/recipes.d/user-data.yaml")
+    if how == []:
+        check_second_boot(m, cloud)
+
+
+def stub(program, recipe=RECIPE):
+    text = (TOP / "packaging/user-data.sh").read_text()
+    text = text.replace("agent=''", "agent='http://169.254.169.254/program-{arch}'")
+    text = text.replace(f"{os.uname().machine}=''", f"{os.uname().machine}='{hashlib.sha256(program).hexdigest()}'")
+    return re.sub(r"(<<'RECIPE'\n).*?(?=RECIPE\n\Z)", lambda m: m[1] + recipe, text, flags=re.S)
+
+
+def the_program(m=None):
+    """What an instance can fetch and run: the binary, or what starts it with the libraries that the rig has put there."""
+    is_dynamic = b"ld-linux" in subprocess.run(["ldd", BINARY], capture_output=True).stdout
+    return WRAPPER if is_dynamic else BINARY.read_bytes()
+
+
+def test_on_any_other_image_it_is_fetched(instance, world):
+    program = the_program()
+    m, cloud = instance(stub(program), has_dsagent=False, program=program)
+    check_launch(m, world)
+    assert f"GET /program-{os.uname().machine}" in cloud.seen
+    assert m.sh("stat -c %a /usr/bin/dsagent; ls -A /usr/bin | grep -c dsagent") == "755\n1\n"
+
+
+def test_what_cannot_be_fetched_is_seen(instance, world):
+    m, cloud = instance(stub(the_program()), has_dsagent=False)
+    done = m.run("cloud-init", "status", "--wait", "--long", code=1)
+    assert "status: error" in done.stdout
+    assert "dsagent user-data failed: http://169.254.169.254/program-" in m.console() and "403" in m.console(), m.console()
+    assert m.run("sh", "-c", "ls -A /usr/bin /usr/local/bin | grep dsagent", code=1) and cloud.seen
+    assert "dsagent user-data failed" in m.sh("cat /var/log/cloud-init-output.log")
+
+
+def test_a_wrong_recipe_is_seen(instance, world):
+    m, cloud = instance("#!/usr/bin/dsagent boot\nsteps:\n  - fil: {path: /x}\n")
+    m.run("cloud-init", "status", "--wait", code=1)
+    assert "the recipe is refused, nothing was done" in m.console() and "did you mean 'file'?" in m.console()
+    assert world.tags()["dsagent:status"] == "failed" and "part-001:3:5" in world.tags()["dsagent:error"]
+    assert m.run("test", "-e", "/etc/dsagent/recipes.d/user-data.yaml", code=1)
