@@ -15,10 +15,10 @@ from booted import Booted  # noqa: E402
 from harness import BINARY, TOP  # noqa: E402
 
 
-def made(script):
+def made(script, *args):
     if os.geteuid() != 0:
         pytest.skip("the rigs need root: debootstrap, chroot and namespaces")
-    done = subprocess.run(["sh", HERE / script], capture_output=True, text=True, timeout=900)
+    done = subprocess.run(["sh", HERE / script, *args], capture_output=True, text=True, timeout=900)
     if done.returncode:
         pytest.skip(f"{script} could not make its root: {done.stderr[-300:]}")
     return pathlib.Path(done.stdout.strip().splitlines()[-1])
