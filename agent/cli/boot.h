@@ -7,6 +7,7 @@
 #include "recipe/recipe.h"
 
 struct context;
+struct diags;
 struct err;
 struct fs_root;
 
@@ -23,6 +24,13 @@ CHECK_RESULT int boot_check_idle(struct context *ctx, const struct fs_root *root
  */
 CHECK_RESULT int boot_start(struct context *ctx, const struct fs_root *root, const char **ret_how, struct err *err);
 
-/** A line on the console, and the tags `failed` and why, on an instance that may set them. Never fails, never retries.
+/**
+ * What is wrong with a recipe, on stderr, and the first of it on the console and in the tags: there is no terminal.
+ * Returns EXIT_USAGE.
+ */
+int boot_refuse(struct context *ctx, const struct fs_root *root, struct diags *diags);
+
+/** A line on the console, and the tags `failed` and why, on an instance that may set them. A few seconds at most; what
+ * fails is not said again.
  */
 void boot_complain(struct context *ctx, const struct fs_root *root, const char *text);

@@ -14,9 +14,11 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/boot.h"
+#include "cli/cli.h"
 #include "cli/context.h"
 #include "cli/packaged.h"
 #include "engine/run.h"
+#include "fmt/diag.h"
 #include "recipe/facts.h"
 #include "report/report.h"
 #include "report/tags.h"
@@ -157,4 +159,14 @@ void boot_complain(struct context *ctx, const struct fs_root *root, const char *
 	struct err ignored = {0};
 	report_console_say(root, text);
 	complain_by_tags(ctx, text, &ignored);
+}
+
+int boot_refuse(struct context *ctx, const struct fs_root *root, struct diags *diags) {
+	int code = cli_diags(diags);
+	const struct diag *first = &diags->items[0];
+	const char *more = diags->count > 1 ? arena_printf(&ctx->arena, " (and %zu more)", diags->count - 1) : "";
+	boot_complain(ctx, root,
+		      arena_printf(&ctx->arena, "the recipe is refused, nothing was done: %s:%u:%u: %s%s", first->file,
+				   first->line, first->col, first->message, more));
+	return code;
 }

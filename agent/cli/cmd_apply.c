@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cli/boot.h"
 #include "cli/cli.h"
 #include "cli/context.h"
 #include "cli/opt.h"
@@ -211,18 +212,25 @@ static enum exit_code exit_code(const struct run_result *result) {
 	return EXIT_STEP_FAILED;
 }
 
+static int refuse(const struct apply *a, struct diags *diags) {
+	const struct fs_root *root = NULL;
+	struct err ignored = {0}; /* then stderr is all there is */
+	if (!a->opts.is_boot || context_root(a->ctx, &root, &ignored)) return cli_diags(diags);
+	return boot_refuse(a->ctx, root, diags);
+}
+
 /* Everything up to the plan: what is wrong here is a usage error, and nothing has been touched. */
 static int make_plan(struct apply *a, const struct strs *names) {
 	struct diags diags AUTO_DIAGS = {.arena = &a->ctx->arena};
 	struct err err = {0};
 	const struct recipe *recipe = context_recipe(a->ctx, names, &a->opts.vars, false, &diags);
-	if (!recipe) return cli_diags(&diags);
+	if (!recipe) return refuse(a, &diags);
 	if (context_facts(a->ctx, &a->facts, &err)) return cli_fail(EXIT_NO_START, &err);
 	if (a->opts.locked && manifest_read_lock(a->opts.locked, a->facts, &a->lock, &err))
 		return cli_fail(EXIT_USAGE, &err);
 	struct plan_options how = {.facts = a->facts, .env = a->ctx->env, .only = a->opts.only, .from = a->opts.from};
 	a->plan = plan_build(recipe, &how, &a->ctx->arena, &diags);
-	return a->plan ? EXIT_OK_ : cli_diags(&diags);
+	return a->plan ? EXIT_OK_ : refuse(a, &diags);
 }
 
 static int start(struct apply *a, struct err *err) {

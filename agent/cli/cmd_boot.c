@@ -100,15 +100,15 @@ static int gather(const struct boot *b, struct strs *ret_names, struct err *err)
 	return 0;
 }
 
-/* The console gets the first reasons: user-data has no terminal. */
-static int refuse(const struct boot *b, struct diags *diags) {
-	int code = cli_diags(diags);
-	const struct diag *first = &diags->items[0];
-	const char *more = diags->count > 1 ? arena_printf(&b->ctx->arena, " (and %zu more)", diags->count - 1) : "";
-	boot_complain(b->ctx, b->root,
-		      arena_printf(&b->ctx->arena, "the recipe is refused, nothing was done: %s:%u:%u: %s%s",
-				   first->file, first->line, first->col, first->message, more));
-	return code;
+/* Files beside it will not be beside it where it is kept. */
+static void check_includes(const struct boot *b, struct diags *diags) {
+	struct userdata_doc *docs = NULL;
+	size_t count = 0;
+	struct err ignored = {0}; /* the loader has read it */
+	if (userdata_decode(buf_str(&b->bytes), b->bytes.len, &b->ctx->arena, &docs, &count, &ignored)) return;
+	for (size_t i = 0; i < count; i++)
+		recipe_text_check_includes(b->name, &docs[i], "it is kept in " RECIPE_DIR ": write the whole path",
+					   true, &b->ctx->arena, diags);
 }
 
 static int check(const struct boot *b) {
@@ -116,7 +116,8 @@ static int check(const struct boot *b) {
 	AUTO_STRS struct strs names = {0};
 	struct err err = {0};
 	if (gather(b, &names, &err)) return cli_fail(EXIT_NO_START, &err);
-	return context_recipe(b->ctx, &names, NULL, false, &diags) ? EXIT_OK_ : refuse(b, &diags);
+	if (context_recipe(b->ctx, &names, NULL, false, &diags)) check_includes(b, &diags);
+	return diags.count ? boot_refuse(b->ctx, b->root, &diags) : EXIT_OK_;
 }
 
 static bool is_kept_already(const struct boot *b) {

@@ -61,7 +61,7 @@ struct userdata {
 	struct context *ctx;
 	struct options opts;
 	const struct strs *names;
-	struct diags *diags;
+	struct diags diags;
 	const struct recipe *recipe;
 	enum userdata_format format;
 	const char *x86_64, *aarch64;
@@ -127,24 +127,6 @@ static int read_agent_files(struct userdata *u, struct err *err) {
 	return 0;
 }
 
-/* What a file of this computer includes must be known on the instance too. */
-static void check_include(const struct userdata *u, const struct yml_node *at) {
-	if (at->kind != YML_SCALAR || fetch_is_url(at->text) || recipe_builtin(at->text, NULL)) return;
-	diag_add(
-		u->diags, at,
-		"'%s' is a file of this computer, which the instance does not have: name it on the command line before "
-		"this one and take it out of 'include', or put it to s3://",
-		at->text);
-}
-
-static void check_includes(const struct userdata *u, const char *file, const struct userdata_doc *doc) {
-	const struct yml_node *root = yml_parse(file, doc->data, doc->len, &u->ctx->arena, u->diags);
-	const struct yml_node *include = root && root->kind == YML_MAP ? yml_get(root, "include") : NULL;
-	if (!include) return;
-	check_include(u, include);
-	for (size_t i = 0; include->kind == YML_SEQ && i < include->count; i++) check_include(u, include->items[i]);
-}
-
 static int add_file(struct userdata *u, const char *path, struct err *err) {
 	AUTO_BUF struct buf bytes = BUF_INIT(TEXT_BYTES_MAX);
 	struct userdata_doc *docs = NULL;
@@ -156,7 +138,10 @@ static int add_file(struct userdata *u, const char *path, struct err *err) {
 	if (!rc) rc = userdata_decode(own, bytes.len, &u->ctx->arena, &docs, &count, err);
 	if (rc) return err_wrap(err, "%s", path);
 	for (size_t i = 0; i < count; i++) {
-		check_includes(u, path, &docs[i]);
+		recipe_text_check_includes(path, &docs[i],
+					   "the instance does not have it: name it on the command line before "
+					   "this one and take it out of 'include', or put it to s3://",
+					   false, &u->ctx->arena, &u->diags);
 		vec_push(&u->texts, arena_dup(&u->ctx->arena, docs[i].data, docs[i].len));
 	}
 	return 0;
@@ -272,14 +257,12 @@ static int prepare(struct userdata *u, struct err *err) {
 }
 
 static int userdata(struct userdata *u) {
-	AUTO_DIAGS struct diags diags = {.arena = &u->ctx->arena};
 	AUTO_BUF struct buf out = BUF_INIT(TEXT_BYTES_MAX);
 	struct err err = {0};
-	u->diags = &diags;
-	u->recipe = context_recipe(u->ctx, u->names, &u->opts.vars, false, &diags);
-	if (!u->recipe) return cli_diags(&diags);
+	u->recipe = context_recipe(u->ctx, u->names, &u->opts.vars, false, &u->diags);
+	if (!u->recipe) return cli_diags(&u->diags);
 	int rc = prepare(u, &err);
-	if (!rc && diags.count) return cli_diags(&diags);
+	if (!rc && u->diags.count) return cli_diags(&u->diags);
 	if (!rc) rc = build(u, &out, &err);
 	if (!rc && u->opts.is_gzip) pack(&out);
 	if (!rc && out.len > USERDATA_BYTES_MAX) rc = too_long(u, &out, &err);
@@ -291,10 +274,16 @@ static int userdata(struct userdata *u) {
 
 int cmd_userdata(struct context *ctx, int argc, char **argv) {
 	AUTO_STRS struct strs args = {0};
-	struct userdata u = {.ctx = ctx, .opts = {.agent = "ami"}, .names = &args, .x86_64 = "", .aarch64 = ""};
+	struct userdata u = {.ctx = ctx,
+			     .opts = {.agent = "ami"},
+			     .names = &args,
+			     .diags = {.arena = &ctx->arena},
+			     .x86_64 = "",
+			     .aarch64 = ""};
 	int code = opt_parse(&verb, ctx, argc, argv, &u.opts, &args);
 	if (code == OPT_GO) code = userdata(&u);
 	vec_clear(&u.texts);
+	diags_clear(&u.diags);
 	strs_clear(&u.opts.files);
 	strs_clear(&u.opts.vars);
 	return code;

@@ -1,11 +1,15 @@
 #include "cli/recipe_text.h"
 
+#include "aws/fetch.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "fmt/diag.h"
 #include "fmt/digest.h"
 #include "fmt/js.h"
+#include "fmt/yml.h"
 #include "recipe/recipe.h"
+#include "recipe/userdata.h"
 
 /* A JSON string, which a double-quoted YAML scalar may be: any text fits. */
 static void add_quoted(const char *text, struct buf *out) {
@@ -54,4 +58,17 @@ void recipe_text_mime(const char *const *texts, size_t count, struct arena *aren
 	for (size_t i = 0; i < count; i++)
 		buf_addf(out, "\n--%s\nContent-Type: text/x-dsagent-recipe\n\n%s", boundary, texts[i]);
 	buf_addf(out, "\n--%s--\n", boundary);
+}
+
+void recipe_text_check_includes(const char *file, const struct userdata_doc *doc, const char *remedy, bool has_files,
+				struct arena *arena, struct diags *diags) {
+	const struct yml_node *root = yml_parse(file, doc->data, doc->len, arena, diags);
+	const struct yml_node *include = root && root->kind == YML_MAP ? yml_get(root, "include") : NULL;
+	size_t count = !include ? 0 : include->kind == YML_SEQ ? include->count : 1;
+	for (size_t i = 0; i < count; i++) {
+		const struct yml_node *at = include->kind == YML_SEQ ? include->items[i] : include;
+		if (at->kind != YML_SCALAR || fetch_is_url(at->text) || recipe_builtin(at->text, NULL)) continue;
+		if (has_files && at->text[0] == '/') continue;
+		diag_add(diags, at, "'%s' is a file beside this one, and %s", at->text, remedy);
+	}
 }

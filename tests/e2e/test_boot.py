@@ -80,6 +80,24 @@ def test_a_wrong_recipe_is_refused_where_it_is_seen(on_ec2, world):
     assert not (on_ec2.tree / KEPT).exists() and not on_ec2.state_dir.exists()
 
 
+def test_the_service_refuses_as_loudly(on_ec2, world):
+    console, recipes = on_ec2.tree / "dev/console", on_ec2.tree / "etc/dsagent/recipes.d"
+    console.parent.mkdir()
+    console.touch()
+    recipes.mkdir(parents=True)
+    (recipes / "10-team.yaml").write_text("stepz: []\n")
+    run = on_ec2.run("apply", "--boot", code=2)
+    assert "10-team.yaml:1:1: " in run.err and "10-team.yaml:1:1: " in console.read_text()
+    assert world.tags()["dsagent:status"] == "failed" and "10-team.yaml:1:1: " in world.tags()["dsagent:error"]
+
+
+def test_files_beside_a_recipe_stay_behind(agent):
+    agent.recipe("steps: [{run: 'true'}]\n", "more.yaml")
+    run = agent.run("boot", agent.recipe("include: ./more.yaml\n"), code=2)
+    assert "recipe.yaml:1:10: './more.yaml' is a file beside this one" in run.err and "whole path" in run.err
+    agent.run("boot", agent.recipe(f"include: [{agent.recipes}/more.yaml, quickstart]\n"))
+
+
 def test_an_older_recipe_stays_when_the_new_one_is_wrong(agent):
     agent.run("boot", agent.recipe(RECIPE))
     wait_until(lambda: is_ready(agent))

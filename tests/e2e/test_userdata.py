@@ -171,7 +171,7 @@ def test_recipes_are_checked_first(agent):
     assert "--var x=" in run.err
     agent.recipe("steps: [{run: 'true'}]\n", "more.yaml")
     run = agent.run("userdata", agent.recipe("include: [quickstart, ./more.yaml]\n"), code=2)
-    assert "recipe.yaml:1:23: './more.yaml' is a file of this computer" in run.err and run.out == ""
+    assert "recipe.yaml:1:23: './more.yaml' is a file beside this one, and the instance does not have it" in run.err and run.out == ""
     assert "name a file" in agent.run("userdata", "-", stdin=RECIPE, code=2).err
 
 
