@@ -11,6 +11,7 @@ import threading
 
 CLONE_NEWNET = 0x40000000
 ADDRESS = "169.254.169.254"
+MAC = "02:00:00:00:00:10"  # as the world's metadata has it
 
 
 class Cloud:
@@ -19,6 +20,14 @@ class Cloud:
         subprocess.run(["ip", "netns", "add", name], check=True)
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
         subprocess.run(["ip", "-n", name, "addr", "add", f"{ADDRESS}/32", "dev", "lo"], check=True)
+        card = f"meta-data/network/interfaces/macs/{MAC}"
+        world.metadata(f"{card}/device-number 0", f"{card}/mac {MAC}", f"{card}/local-ipv4s 10.0.0.10",
+                       f"{card}/subnet-ipv4-cidr-block 10.0.0.0/24")
+        # The one network card of the instance; a dummy would do, but not every kernel has any.
+        subprocess.run(["ip", "-n", name, "link", "add", "eth0", "address", MAC, "type", "veth", "peer", "name", "out0"], check=True)
+        subprocess.run(["ip", "-n", name, "addr", "add", "10.0.0.10/24", "dev", "eth0"], check=True)
+        for card in ("out0", "eth0"):
+            subprocess.run(["ip", "-n", name, "link", "set", card, "up"], check=True)
         with self.inside():  # a socket belongs to the namespace that it was made in
             self.server = http.server.ThreadingHTTPServer((ADDRESS, 80), Handler)
         self.server.cloud = self

@@ -14,7 +14,7 @@ rm -rf "$root" "$root.part"
 cp -a "$base" "$root.part"
 rm -f "$root.part/.made"
 chroot "$root.part" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
-	apt-get install -y -q --no-install-recommends cloud-init >&2
+	apt-get install -y -q --no-install-recommends cloud-init iproute2 >&2
 echo 'policy: enabled' >"$root.part/etc/cloud/ds-identify.cfg"
 cat >"$root.part/etc/cloud/cloud.cfg.d/99-rig.cfg" <<'CFG'
 datasource_list: [Ec2]

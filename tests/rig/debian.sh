@@ -28,6 +28,10 @@ for path in etc/apt/sources.list etc/apt/sources.list.d etc/apt/auth.conf.d etc/
 	cp -a "/$path" "$root.part/$(dirname "$path")/"
 done
 find "$root.part/etc/apt/sources.list.d" -type f ! -name 'debian*' ! -name 'ubuntu*' -delete 2>/dev/null || true
+# They name the suite of this machine, which need not be the root's.
+here_suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+[ -z "$here_suite" ] || find "$root.part/etc/apt" -name '*.list' -exec sed -i "s/\b$here_suite\b/$suite/g" {} + \
+	-o -name '*.sources' -exec sed -i "s/\b$here_suite\b/$suite/g" {} +
 rm -f "$root.part"/etc/apt/apt.conf.d/*docker* "$root.part"/etc/apt/apt.conf.d/20packagekit \
 	"$root.part"/etc/apt/apt.conf.d/50appstream
 mkdir -p "$root.part/etc/ssl/certs"

@@ -76,6 +76,11 @@ def boot(m, cloud):
         m.boot(until="test -e /run/cloud-init/result.json")
 
 
+def console(m):
+    """All of it: what `aws ec2 get-console-output` would show."""
+    return (m.folder / "console").read_text(errors="replace")
+
+
 def ran(m):
     return m.sh("cat /var/ran 2>/dev/null | wc -l").strip()
 
@@ -138,7 +143,7 @@ def stub(program, recipe=RECIPE):
     return re.sub(r"(<<'RECIPE'\n).*?(?=RECIPE\n\Z)", lambda m: m[1] + recipe, text, flags=re.S)
 
 
-def the_program(m=None):
+def the_program():
     """What an instance can fetch and run: the binary, or what starts it with the libraries that the rig has put there."""
     is_dynamic = b"ld-linux" in subprocess.run(["ldd", BINARY], capture_output=True).stdout
     return WRAPPER if is_dynamic else BINARY.read_bytes()
@@ -156,7 +161,7 @@ def test_what_cannot_be_fetched_is_seen(instance, world):
     m, cloud = instance(stub(the_program()), has_dsagent=False)
     done = m.run("cloud-init", "status", "--wait", "--long", code=1)
     assert "status: error" in done.stdout
-    assert "dsagent user-data failed: http://169.254.169.254/program-" in m.console() and "403" in m.console(), m.console()
+    assert "dsagent user-data failed: http://169.254.169.254/program-" in console(m) and "403" in console(m), console(m)
     assert m.run("sh", "-c", "ls -A /usr/bin /usr/local/bin | grep dsagent", code=1) and cloud.seen
     assert "dsagent user-data failed" in m.sh("cat /var/log/cloud-init-output.log")
 
@@ -164,6 +169,6 @@ def test_what_cannot_be_fetched_is_seen(instance, world):
 def test_a_wrong_recipe_is_seen(instance, world):
     m, cloud = instance("#!/usr/bin/dsagent boot\nsteps:\n  - fil: {path: /x}\n")
     m.run("cloud-init", "status", "--wait", code=1)
-    assert "the recipe is refused, nothing was done" in m.console() and "did you mean 'file'?" in m.console()
+    assert "the recipe is refused, nothing was done" in console(m) and "did you mean 'file'?" in console(m)
     assert world.tags()["dsagent:status"] == "failed" and "part-001:3:5" in world.tags()["dsagent:error"]
     assert m.run("test", "-e", "/etc/dsagent/recipes.d/user-data.yaml", code=1)
