@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <unistd.h>
 
+#include "aws/call.h"
 #include "aws/ec2.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -145,13 +146,16 @@ static void complain_by_tags(struct context *ctx, const char *text, struct err *
 	const struct facts *facts = NULL;
 	size_t count = 0;
 	if (context_facts(ctx, &facts, err) || !facts->has_instance) return;
-	if (context_open_aws(ctx, &aws, err)) return;
+	if (context_aws(ctx, &aws, err)) return;
+	struct aws here = *aws; /* an instance can be tagged in its own region alone, whatever AWS_REGION says */
+	here.region = facts->instance.region;
+	here.domain = facts->instance.domain[0] ? facts->instance.domain : aws_domain_for_region(here.region);
 	(void)snprintf(view.error, sizeof view.error, "%s", text); /* a tag holds less by far */
 	view.started_at_ms = view.updated_at_ms = view.ended_at_ms = clock_now_ms();
 	tag_set_fill(&view, &set);
 	for (size_t i = 0; i < TAG_COUNT; i++)
 		if (i != TAG_GPU) tags[count++] = (struct ec2_tag){tag_keys[i], set.values[i]};
-	if (ec2_create_tags(aws, facts->instance.instance_id, tags, count, &few, err))
+	if (ec2_create_tags(&here, facts->instance.instance_id, tags, count, &few, err))
 		log_warning("no EC2 tags: %s", err->msg);
 }
 
