@@ -6,6 +6,8 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdsagent.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(B)/libdsagent.a $(PKG_LIBS) -lcmocka
 
+.PRECIOUS: $(B)/tests/unit/%.o
+
 .PHONY: unit
 unit: $(UNIT_BIN)
 	@fail=0; for t in $(UNIT_BIN); do $$t >$$t.log 2>&1 || { fail=1; echo "FAILED $$t"; cat $$t.log; }; done; exit $$fail

@@ -256,6 +256,7 @@ static const char *plan_of(struct world *w, const char *name) {
 	struct facts facts = {.has_instance = false};
 	struct plan_options options = {.facts = &facts};
 	(void)snprintf(facts.home, sizeof facts.home, "/home/ada");
+	(void)snprintf(facts.os.login_user, sizeof facts.os.login_user, "ubuntu");
 	w->source.types = steps_all;
 	diags_clear(&w->diags);
 	w->diags.arena = &w->arena;
