@@ -25,6 +25,7 @@ static void check_driver(struct gpu_scan *s) {
 	if (!s->is_loaded) return;
 	gpu_files_driver(s);
 	gpu_files_fabric(s);
+	gpu_files_docker(s);
 	const char *cuda = gpu_cuda_for_driver(r->driver);
 	/* nvidia-smi and the probe know it better; the table serves until then. */
 	if (cuda && !r->cuda[0]) (void)snprintf(r->cuda, sizeof r->cuda, "%s", cuda);

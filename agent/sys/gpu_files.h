@@ -68,3 +68,6 @@ void gpu_files_fabric(struct gpu_scan *s);
 /* gpu_files_env.c: check 16; gpu_files_host.c: checks 17 and 18. */
 void gpu_files_env(struct gpu_scan *s);
 void gpu_files_host(struct gpu_scan *s);
+
+/* gpu_files_docker.c: checks 57 and 58, when Docker is installed. */
+void gpu_files_docker(struct gpu_scan *s);
