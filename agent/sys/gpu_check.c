@@ -1,5 +1,12 @@
-#include "sys/gpu.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "sys/gpu_hold.h"
+#include "sys/gpu_smi.h"
 #include "sys/machine.h"
+
+/* An open that brings a GPU up takes up to 3 s; they come up one after another. */
+#define HOLD_MS (10 * 1000)
+#define HOLD_GPU_MS (3 * 1000)
 
 /* Longest verdict: a tag's value (EC2 User Guide, "Tag restrictions"). */
 #define VERDICT_SIZE 257
@@ -30,16 +37,34 @@ static int check_torch(const struct machine *m, const struct gpu_want *want, str
 	return 0;
 }
 
+/* By now the programs have used the GPUs, so that all are open, or one hangs. */
+static void judge_hold(struct gpu_hold *hold, const struct machine *m, struct gpu_report *r) {
+	int64_t limit_ms = HOLD_MS + (int64_t)hold->count * HOLD_GPU_MS - (clock_mono_ms() - hold->started_at_ms);
+	if (limit_ms > machine_left_ms(m)) limit_ms = machine_left_ms(m);
+	if (hold->fd < 0) return;
+	gpu_hold_await(hold, gpu_has_finding(r, "gpu-hung") ? 0 : limit_ms);
+	gpu_hold_judge(hold, r);
+}
+
+/* Layers B and C. */
+static int check_programs(const struct machine *m, const struct gpu_want *want, struct gpu_report *r, struct err *err) {
+	AUTO_GPU_HOLD struct gpu_hold hold = GPU_HOLD_INIT;
+	if (fs_root_is_host(m->root)) gpu_hold_start(&hold, "/dev/nvidia", r->count);
+	int rc = gpu_check_smi(m, want, r, err);
+	if (!rc) publish_so_far(m, r);
+	if (!rc && want->wants_probe && !gpu_is_hopeless(r)) rc = gpu_check_cuda(m, want, r, err);
+	if (rc) return rc;
+	judge_hold(&hold, m, r);
+	return check_torch(m, want, r, err);
+}
+
 int gpu_check(const struct machine *m, const struct gpu_want *want, struct gpu_report *r, struct err *err) {
 	if (!r->arena) r->arena = m->arena;
 	int rc = gpu_check_files(m, want, r, err);
 	if (rc) return rc;
 	if (r->count && !gpu_is_hopeless(r)) {
 		publish_so_far(m, r);
-		rc = gpu_check_smi(m, want, r, err);
-		if (!rc) publish_so_far(m, r);
-		if (!rc && want->wants_probe && !gpu_is_hopeless(r)) rc = gpu_check_cuda(m, want, r, err);
-		if (!rc) rc = check_torch(m, want, r, err);
+		rc = check_programs(m, want, r, err);
 		if (rc) return rc;
 	}
 	publish(m, r);
