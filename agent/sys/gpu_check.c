@@ -33,7 +33,7 @@ static int check_torch(const struct machine *m, const struct gpu_want *want, str
 	if (!want->torch) return 0;
 	if (gpu_severity(r) < GPU_FAIL) return gpu_check_torch(m, want, r, err);
 	gpu_add(r, "torch-skipped", GPU_INFO, GPU_REMEDY_NONE, NULL,
-		"PyTorch was not tried: the GPU has failed a check before it.");
+		"PyTorch was not tried: the GPU has failed a check before it");
 	return 0;
 }
 

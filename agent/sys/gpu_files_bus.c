@@ -108,12 +108,12 @@ static void add_others(struct gpu_scan *s, const char *neuron) {
 	char version[GPU_VERSION_SIZE];
 	if (s->amds)
 		gpu_add(s->r, "gpu-amd", GPU_INFO, GPU_REMEDY_NONE, NULL,
-			"%zu AMD GPU%s on the bus; only NVIDIA GPUs are checked.", s->amds, s->amds > 1 ? "s" : "");
+			"%zu AMD GPU%s on the bus; only NVIDIA GPUs are checked", s->amds, s->amds > 1 ? "s" : "");
 	if (!s->neurons) return;
 	s->r->has_neuron = true;
 	fs_read_line(s->m->root, "/sys/module/neuron/version", version, sizeof version);
 	bool is_loaded = version[0] || fs_exists(s->m->root, "/sys/module/neuron");
-	gpu_add(s->r, "neuron", GPU_INFO, GPU_REMEDY_NONE, NULL, "%zu AWS Neuron device%s (%s), %s%s%s.", s->neurons,
+	gpu_add(s->r, "neuron", GPU_INFO, GPU_REMEDY_NONE, NULL, "%zu AWS Neuron device%s (%s), %s%s%s", s->neurons,
 		s->neurons > 1 ? "s" : "", neuron, is_loaded ? "driver " : "the neuron module is not loaded",
 		is_loaded && !version[0] ? "loaded" : version,
 		is_loaded ? "" : ": install aws-neuronx-dkms and the headers of the running kernel");
@@ -125,12 +125,12 @@ static void add_none(struct gpu_scan *s) {
 	if (r->expected != SIZE_MAX)
 		gpu_add(r, "gpu-none", GPU_FAIL, GPU_REMEDY_REPLACE, type,
 			"%s should have %zu NVIDIA GPU%s, the PCI bus shows none: the host's GPU is missing. Stop and "
-			"start the instance, or terminate and relaunch it; a reboot keeps the same host.",
+			"start the instance, or terminate and relaunch it; a reboot keeps the same host",
 			type, r->expected, r->expected > 1 ? "s" : "");
 	else if (s->want->is_required || s->want->gpus > 0)
 		gpu_add(r, "gpu-none", GPU_FAIL, GPU_REMEDY_REPLACE, type,
 			"The recipe asks for an NVIDIA GPU and %s has none. Launch an instance type with one, such as "
-			"g6.xlarge.",
+			"g6.xlarge",
 			type);
 }
 
@@ -143,21 +143,21 @@ static void judge_count(struct gpu_scan *s) {
 	if (r->expected != SIZE_MAX && s->on_bus != r->expected) {
 		gpu_add(r, "gpu-count", GPU_FAIL, GPU_REMEDY_REPLACE, evidence,
 			"%zu GPU%s expected on %s, %zu on the bus: a hardware fault. Stop and start the instance, or "
-			"terminate and relaunch it; a reboot keeps the same host.",
+			"terminate and relaunch it; a reboot keeps the same host",
 			r->expected, r->expected > 1 ? "s" : "", type, s->on_bus);
 		return;
 	}
 	if (wanted && s->on_bus != wanted)
 		gpu_add(r, "gpu-count", GPU_FAIL, GPU_REMEDY_REPLACE, evidence,
 			"The recipe asks for %zu GPU%s, this machine has %zu. Launch an instance type with %zu, or "
-			"change 'gpus' in the recipe.",
+			"change 'gpus' in the recipe",
 			wanted, wanted > 1 ? "s" : "", s->on_bus, wanted);
 	else if (r->expected == SIZE_MAX && !wanted && *type && !s->type)
 		gpu_add(r, "gpu-count", GPU_INFO, GPU_REMEDY_NONE, evidence,
-			"How many GPUs %s should have is not in the table; %zu found.", type, s->on_bus);
+			"How many GPUs %s should have is not in the table; %zu found", type, s->on_bus);
 	else if (s->type && !s->type->gpus)
 		gpu_add(r, "gpu-count", GPU_INFO, GPU_REMEDY_NONE, evidence,
-			"%s has a part of one %s and needs the GRID driver.", type, s->type->name);
+			"%s has a part of one %s and needs the GRID driver", type, s->type->name);
 }
 
 static void judge_model(struct gpu_scan *s) {
@@ -166,7 +166,7 @@ static void judge_model(struct gpu_scan *s) {
 		const struct gpu_device *d = &r->devices[i];
 		if (d->device_id == s->type->device_id) continue;
 		gpu_add(s->r, "gpu-model", GPU_WARN, GPU_REMEDY_NONE, d->address,
-			"GPU %s is %s (10de:%04x); %s should have %s (10de:%04x).", d->address, d->name,
+			"GPU %s is %s (10de:%04x); %s should have %s (10de:%04x)", d->address, d->name,
 			d->device_id & 0xffff, r->instance_type, s->type->name, s->type->device_id);
 		return;
 	}

@@ -79,7 +79,7 @@ static void find_library(const struct gpu_scan *s, struct library *lib) {
 static void add_mismatch(struct gpu_scan *s, const struct library *lib) {
 	gpu_add(s->r, "drv-mismatch", GPU_FAIL, GPU_REMEDY_REBOOT, lib->path,
 		"Driver %s is loaded but the libraries are %s: an upgrade ran after the module was loaded. Reboot. To "
-		"prevent it: `sudo %s`.",
+		"prevent it: `sudo %s`",
 		s->r->driver, lib->version,
 		gpu_files_has_apt(s) ? "apt-mark hold 'nvidia-*' 'libnvidia-*'"
 				     : "dnf versionlock add 'nvidia*' 'kmod-nvidia*'");
@@ -101,12 +101,12 @@ static void check_libraries(struct gpu_scan *s) {
 		gpu_add(s->r, "drv-nolib", GPU_WARN, GPU_REMEDY_FIX, library_dirs[0],
 			"Driver %s is loaded but libcuda.so.1 is in no folder of the system: CUDA programs need it. "
 			"Install "
-			"the libraries of the same version.",
+			"the libraries of the same version",
 			s->r->driver);
 	if (logged)
 		gpu_add(s->r, "drv-mismatch", is_compared ? GPU_INFO : GPU_WARN, GPU_REMEDY_NONE, logged->text,
 			"A program came with NVIDIA libraries of another version than the loaded driver %s: an old "
-			"container image, or a program started before an upgrade.",
+			"container image, or a program started before an upgrade",
 			s->r->driver);
 }
 
@@ -141,8 +141,8 @@ static void add_missing(struct gpu_scan *s, const char *nodes) {
 	bool is_on_demand = fs_exists(s->m->root, "/usr/bin/nvidia-modprobe");
 	gpu_add(s->r, "drv-uvm", is_on_demand ? GPU_INFO : GPU_WARN, is_on_demand ? GPU_REMEDY_NONE : GPU_REMEDY_FIX,
 		nodes, "CUDA device nodes are missing: %s. %s", nodes,
-		is_on_demand ? "nvidia-modprobe makes them when they are first needed."
-			     : "Run `sudo modprobe nvidia_uvm` and `sudo nvidia-modprobe -u -c=0`.");
+		is_on_demand ? "nvidia-modprobe makes them when they are first needed"
+			     : "Run `sudo modprobe nvidia_uvm` and `sudo nvidia-modprobe -u -c=0`");
 }
 
 static void check_nodes(struct gpu_scan *s) {
@@ -163,7 +163,7 @@ static void check_nodes(struct gpu_scan *s) {
 	const char *text = strs_join(&closed, ", ", s->r->arena);
 	gpu_add(s->r, "drv-uvm", GPU_WARN, GPU_REMEDY_FIX, text,
 		"CUDA device nodes are not writable by %s: %s. Add the user to the group that owns them, or unset "
-		"NVreg_DeviceFileMode in /etc/modprobe.d.",
+		"NVreg_DeviceFileMode in /etc/modprobe.d",
 		s->want->user->name, text);
 }
 

@@ -19,7 +19,7 @@ struct assignment {
 
 static void add(const struct assignment *a, const char *consequence) {
 	const char *evidence = arena_printf(a->s->r->arena, "%s: %s=%.100s", a->path, a->name, a->value);
-	gpu_add(a->s->r, "env-cuda", GPU_WARN, GPU_REMEDY_FIX, evidence, "%s='%.100s' in %s %s. Remove it.", a->name,
+	gpu_add(a->s->r, "env-cuda", GPU_WARN, GPU_REMEDY_FIX, evidence, "%s='%.100s' in %s %s. Remove it", a->name,
 		a->value, a->path, consequence);
 }
 

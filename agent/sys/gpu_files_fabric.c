@@ -99,7 +99,7 @@ static void add_down(struct gpu_scan *s) {
 	if (manager)
 		gpu_add(s->r, "fm-mismatch", GPU_FAIL, GPU_REMEDY_FIX, LOG,
 			"Fabric Manager %s does not fit driver %s and has stopped. Run `sudo %s`, then `sudo systemctl "
-			"restart nvidia-fabricmanager`.",
+			"restart nvidia-fabricmanager`",
 			manager, driver, install_command(s));
 	else
 		gpu_add(s->r, "fm-down", GPU_FAIL, GPU_REMEDY_FIX, UNIT,
@@ -107,7 +107,7 @@ static void add_down(struct gpu_scan *s) {
 			"`sudo "
 			"systemctl enable --now nvidia-fabricmanager`; `journalctl -u nvidia-fabricmanager` says why "
 			"it "
-			"stopped.",
+			"stopped",
 			s->r->instance_type[0] ? s->r->instance_type : "A machine with NVSwitches");
 }
 
@@ -120,7 +120,7 @@ void gpu_files_fabric(struct gpu_scan *s) {
 		gpu_add(s->r, "fm-missing", GPU_FAIL, GPU_REMEDY_FIX, UNIT,
 			"%s needs NVIDIA Fabric Manager, and it is not installed: CUDA will fail with error 802. Use a "
 			"Deep "
-			"Learning AMI, or install nvidia-fabricmanager of version %s.",
+			"Learning AMI, or install nvidia-fabricmanager of version %s",
 			s->r->instance_type[0] ? s->r->instance_type : "A machine with NVSwitches", s->r->driver);
 		return;
 	}

@@ -63,7 +63,7 @@ static void judge_store(struct gpu_scan *s, const struct store *store) {
 		gpu_add(s->r, "ephemeral", GPU_WARN, GPU_REMEDY_REPLACE,
 			arena_printf(arena, "%zu disks '" STORE_MODEL "'", store->disks),
 			"%s should have %s of NVMe instance store, it has %s. Stop and start the instance, or relaunch "
-			"it.",
+			"it",
 			s->r->instance_type, str_bytes((unsigned long long)expected, arena),
 			store->disks ? size : "none");
 	if (!store->unused) return;
@@ -71,7 +71,7 @@ static void judge_store(struct gpu_scan *s, const struct store *store) {
 	gpu_add(s->r, "ephemeral", GPU_INFO, GPU_REMEDY_NONE, names,
 		"%s of NVMe instance store on %zu disk%s, %s not mounted: a fast place for data that may be lost when "
 		"the "
-		"instance stops. A `volume` step mounts it.",
+		"instance stops. A `volume` step mounts it",
 		size, store->disks, store->disks > 1 ? "s" : "", names);
 }
 
@@ -100,10 +100,10 @@ static void check_efa(struct gpu_scan *s) {
 	if (bound < s->efas)
 		gpu_add(s->r, "efa", GPU_WARN, GPU_REMEDY_FIX, has_module ? "/sys/class/infiniband" : "/sys/module/efa",
 			"%zu EFA device%s on the bus, %zu with a driver%s. Run `sudo modprobe efa`, or install the EFA "
-			"software of AWS.",
+			"software of AWS",
 			s->efas, s->efas > 1 ? "s" : "", bound, has_module ? "" : ": the efa module is not loaded");
 	else
-		gpu_add(s->r, "efa", GPU_INFO, GPU_REMEDY_NONE, NULL, "%zu EFA interface%s with a driver.", s->efas,
+		gpu_add(s->r, "efa", GPU_INFO, GPU_REMEDY_NONE, NULL, "%zu EFA interface%s with a driver", s->efas,
 			s->efas > 1 ? "s" : "");
 }
 

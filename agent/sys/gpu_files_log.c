@@ -29,18 +29,18 @@ bool gpu_files_add_init(struct gpu_scan *s) {
 		gpu_add(s->r, "drv-unsupported", GPU_FAIL, GPU_REMEDY_FIX, open->text,
 			"NVIDIA's open kernel module does not support %s: it needs the proprietary driver. Use the "
 			"Deep "
-			"Learning AMI with the proprietary NVIDIA driver.",
+			"Learning AMI with the proprietary NVIDIA driver",
 			model_in(open->text));
 	else if (old)
 		gpu_add(s->r, "drv-unsupported", GPU_FAIL, GPU_REMEDY_FIX, old->text,
 			"Driver%s%s does not support %s: it is too old or too new for it. Use a current Deep Learning "
-			"AMI, or install another branch of the driver.",
+			"AMI, or install another branch of the driver",
 			*driver ? " " : "", driver, model_in(old->text));
 	else if (init)
 		gpu_add(s->r, "drv-init", GPU_FAIL, GPU_REMEDY_REBOOT, init->text,
 			"%s%s failed to initialise. Reboot once; if it returns, stop and start the instance, or "
 			"relaunch "
-			"it.",
+			"it",
 			init->address[0] ? "GPU " : "A GPU", init->address);
 	return open || old || init;
 }
@@ -70,13 +70,13 @@ static const char *advice(const struct gpu_xid *x) {
 	switch (x->remedy) {
 	case GPU_REMEDY_REPLACE:
 		return "Hardware: stop and start the instance, or terminate and relaunch it; a reboot keeps the same "
-		       "GPU.";
-	case GPU_REMEDY_REBOOT: return "Reboot once; if it returns, stop and start the instance, or relaunch it.";
+		       "GPU";
+	case GPU_REMEDY_REBOOT: return "Reboot once; if it returns, stop and start the instance, or relaunch it";
 	case GPU_REMEDY_FIX:
 	case GPU_REMEDY_NONE: break;
 	}
-	if (x->xid == 154 && x->severity == GPU_INFO) return "That is over.";
-	return x->severity == GPU_WARN ? "Training may go on; watch it." : "No fault of the machine.";
+	if (x->xid == 154 && x->severity == GPU_INFO) return "That is over";
+	return x->severity == GPU_WARN ? "Training may go on; watch it" : "No fault of the machine";
 }
 
 /* The events of one Xid on all GPUs as one finding, the worst deciding. */
@@ -121,7 +121,7 @@ static void add_sxids(struct gpu_scan *s) {
 		shown->is_fatal ? GPU_REMEDY_REPLACE : GPU_REMEDY_NONE, shown->text,
 		"NVSwitch %s reported %zu error%s, the last SXid %u (%s): jobs on several GPUs may fail. %s",
 		shown->address, times, times > 1 ? "s" : "", shown->number, shown->is_fatal ? "fatal" : "not fatal",
-		shown->is_fatal ? "Stop and start the instance, or relaunch it." : "Watch it.");
+		shown->is_fatal ? "Stop and start the instance, or relaunch it" : "Watch it");
 }
 
 static bool is_first_of_number(const struct gpu_kmsg *log, size_t at) {
@@ -141,10 +141,10 @@ void gpu_files_log(struct gpu_scan *s) {
 		gpu_add(s->r, "kmsg-denied", GPU_INFO, GPU_REMEDY_NONE, "/dev/kmsg",
 			"The kernel log may not be read by this user, so GPU errors in it (Xid) were not looked for: "
 			"run as "
-			"root.");
+			"root");
 	if (log->has_lost || log->is_cut || log->forgotten)
 		gpu_add(s->r, "kmsg-cut", GPU_INFO, GPU_REMEDY_NONE, NULL,
-			"The kernel log was not read whole (%s): older GPU errors may be missing here.",
+			"The kernel log was not read whole (%s): older GPU errors may be missing here",
 			log->has_lost ? "it was overwritten meanwhile"
 			: log->is_cut ? "it is very large"
 				      : "it holds very many GPU errors");

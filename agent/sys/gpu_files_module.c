@@ -123,7 +123,7 @@ static void add_nouveau(struct gpu_scan *s) {
 	gpu_add(s->r, "drv-nouveau", GPU_FAIL, GPU_REMEDY_FIX,
 		s->foreign_driver ? s->foreign_address : "/sys/module/nouveau",
 		"nouveau owns the GPU, so NVIDIA's driver cannot. Blacklist it: `printf 'blacklist nouveau\\noptions "
-		"nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau-off.conf && sudo %s`, then reboot.",
+		"nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau-off.conf && sudo %s`, then reboot",
 		gpu_files_has_apt(s) ? "update-initramfs -u" : "dracut --force");
 }
 
@@ -140,13 +140,13 @@ static bool add_nomodule(struct gpu_scan *s) {
 	if (str_eq(others, "no kernel") && !has_dkms_source(s)) {
 		gpu_add(s->r, "drv-nomodule", GPU_FAIL, GPU_REMEDY_FIX, evidence,
 			"No NVIDIA driver is installed: no kernel of this image has its module. Use a Deep Learning "
-			"AMI, or install the driver.");
+			"AMI, or install the driver");
 		return true;
 	}
 	gpu_add(s->r, "drv-nomodule", GPU_FAIL, GPU_REMEDY_FIX, evidence,
 		"No NVIDIA module was built for the running kernel %s (built for: %s). Run `sudo %s-$(uname -r) && "
 		"sudo dkms "
-		"autoinstall`, then reboot; or boot a kernel that has it.",
+		"autoinstall`, then reboot; or boot a kernel that has it",
 		s->kernel, others, gpu_files_has_apt(s) ? "apt install linux-headers" : "dnf install kernel-devel");
 	return true;
 }
@@ -158,13 +158,13 @@ static bool add_secure_boot(struct gpu_scan *s) {
 	if (s->is_loaded) {
 		if (is_on)
 			gpu_add(s->r, "drv-secureboot", GPU_INFO, GPU_REMEDY_NONE, NULL,
-				"UEFI Secure Boot is on; the NVIDIA module is signed for it.");
+				"UEFI Secure Boot is on; the NVIDIA module is signed for it");
 		return false;
 	}
 	gpu_add(s->r, "drv-secureboot", GPU_FAIL, GPU_REMEDY_FIX, refused ? refused->text : "Secure Boot is on",
 		"UEFI Secure Boot is on and the NVIDIA module is not signed by an enrolled key. Use an AMI without "
 		"Secure "
-		"Boot, or enrol the key that DKMS signs with (`sudo mokutil --import`).");
+		"Boot, or enrol the key that DKMS signs with (`sudo mokutil --import`)");
 	return true;
 }
 
@@ -178,13 +178,13 @@ static void add_unloaded(struct gpu_scan *s) {
 		gpu_add(s->r, "drv-unloaded", GPU_FAIL, GPU_REMEDY_REBOOT,
 			arena_printf(s->r->arena, "/sys/module/nvidia/initstate is %s", state),
 			"The NVIDIA kernel module has not finished starting%s. `sudo dmesg` says how far it came; "
-			"reboot.",
+			"reboot",
 			waited);
 	else
 		gpu_add(s->r, "drv-unloaded", GPU_FAIL, GPU_REMEDY_FIX, "/sys/module/nvidia is absent",
 			"The NVIDIA kernel module is not loaded%s. Run `sudo modprobe nvidia`; `sudo dmesg` says why "
 			"it "
-			"fails.",
+			"fails",
 			waited);
 }
 
@@ -196,7 +196,7 @@ void gpu_files_module(struct gpu_scan *s) {
 	if (s->foreign_driver)
 		gpu_add(s->r, "drv-foreign", GPU_FAIL, GPU_REMEDY_FIX, s->foreign_address,
 			"The driver %s owns GPU %s, so NVIDIA's cannot use it. Unbind it in "
-			"/sys/bus/pci/drivers/%s, or take it out of the boot configuration.",
+			"/sys/bus/pci/drivers/%s, or take it out of the boot configuration",
 			s->foreign_driver, s->foreign_address, s->foreign_driver);
 	if (s->is_loaded) {
 		(void)add_secure_boot(s); /* worth a word, no more */

@@ -24,7 +24,7 @@ static const struct gpu_row rows[] = {
 	 {{0}},
 	 {.gpus = 8, .is_required = true},
 	 "ok 8x H100 driver 580.105.08 cuda 13.0\n"
-	 "info efa: 1 EFA interface with a driver.\n"},
+	 "info efa: 1 EFA interface with a driver\n"},
 	{"no GPU and none expected", GPU_BASE_BARE, {{0}}, {0}, "none\n"},
 	{"no GPU but the recipe wants one",
 	 GPU_BASE_BARE,
@@ -32,45 +32,45 @@ static const struct gpu_row rows[] = {
 	 {.is_required = true},
 	 "fail gpu-none replace\n"
 	 "fail gpu-none replace: The recipe asks for an NVIDIA GPU and m7i.large has none. Launch an instance type "
-	 "with one, such as g6.xlarge. [m7i.large]\n"},
+	 "with one, such as g6.xlarge [m7i.large]\n"},
 	{"no GPU but the type has one",
 	 GPU_BASE_BARE,
 	 {{GPU_DMI, "g5.xlarge\n"}},
 	 {0},
 	 "fail gpu-none replace\n"
 	 "fail gpu-none replace: g5.xlarge should have 1 NVIDIA GPU, the PCI bus shows none: the host's GPU is "
-	 "missing. Stop and start the instance, or terminate and relaunch it; a reboot keeps the same host. "
+	 "missing. Stop and start the instance, or terminate and relaunch it; a reboot keeps the same host "
 	 "[g5.xlarge]\n"
 	 "warn ephemeral replace: g5.xlarge should have 250 GB of NVMe instance store, it has none. Stop and start the "
-	 "instance, or relaunch it. [0 disks 'Amazon EC2 NVMe Instance Storage']\n"},
+	 "instance, or relaunch it [0 disks 'Amazon EC2 NVMe Instance Storage']\n"},
 	{"no GPU, no type, and one wanted",
 	 GPU_BASE_BARE,
 	 {{GPU_DMI, "HVM domU\n"}},
 	 {.gpus = 1},
 	 "fail gpu-none replace\n"
 	 "fail gpu-none replace: The recipe asks for an NVIDIA GPU and this machine has none. Launch an instance type "
-	 "with one, such as g6.xlarge. [this machine]\n"},
+	 "with one, such as g6.xlarge [this machine]\n"},
 	{"one of eight is not on the bus",
 	 GPU_BASE_H100,
 	 {{GPU_PCI "0000:53:00.0", NULL}},
 	 {.gpus = 8},
 	 "fail gpu-count replace\n"
 	 "fail gpu-count replace: 8 GPUs expected on p5.48xlarge, 7 on the bus: a hardware fault. Stop and start the "
-	 "instance, or terminate and relaunch it; a reboot keeps the same host. [GPUs in /sys/bus/pci/devices: 7]\n"
-	 "info efa: 1 EFA interface with a driver.\n"},
+	 "instance, or terminate and relaunch it; a reboot keeps the same host [GPUs in /sys/bus/pci/devices: 7]\n"
+	 "info efa: 1 EFA interface with a driver\n"},
 	{"the recipe wants more than the type has",
 	 GPU_BASE_A10G,
 	 {{0}},
 	 {.gpus = 8},
 	 "fail gpu-count replace\n"
 	 "fail gpu-count replace: The recipe asks for 8 GPUs, this machine has 4. Launch an instance type with 8, or "
-	 "change 'gpus' in the recipe. [GPUs in /sys/bus/pci/devices: 4]\n"},
+	 "change 'gpus' in the recipe [GPUs in /sys/bus/pci/devices: 4]\n"},
 	{"a type that the table does not know",
 	 GPU_BASE_T4,
 	 {{GPU_DMI, "g9z.metal-24xl\n"}},
 	 {0},
 	 "ok 1x T4 driver 580.105.08 cuda 13.0\n"
-	 "info gpu-count: How many GPUs g9z.metal-24xl should have is not in the table; 1 found. [GPUs in "
+	 "info gpu-count: How many GPUs g9z.metal-24xl should have is not in the table; 1 found [GPUs in "
 	 "/sys/bus/pci/devices: 1]\n"},
 	{"a card that the table does not know",
 	 GPU_BASE_T4,
@@ -82,14 +82,14 @@ static const struct gpu_row rows[] = {
 	 {{GPU_PCI "0000:00:1e.0/device", "0x27b8\n"}},
 	 {0},
 	 "warn gpu-model 1x L4 driver 580.105.08 cuda 13.0\n"
-	 "warn gpu-model: GPU 0000:00:1e.0 is L4 (10de:27b8); g4dn.xlarge should have T4 (10de:1eb8). "
+	 "warn gpu-model: GPU 0000:00:1e.0 is L4 (10de:27b8); g4dn.xlarge should have T4 (10de:1eb8) "
 	 "[0000:00:1e.0]\n"},
 	{"a fractional type",
 	 GPU_BASE_T4,
 	 {{GPU_DMI, "g6f.large\n"}, {GPU_PCI "0000:00:1e.0/device", "0x27b8\n"}},
 	 {0},
 	 "ok 1x L4 driver 580.105.08 cuda 13.0\n"
-	 "info gpu-count: g6f.large has a part of one L4 and needs the GRID driver. [GPUs in /sys/bus/pci/devices: "
+	 "info gpu-count: g6f.large has a part of one L4 and needs the GRID driver [GPUs in /sys/bus/pci/devices: "
 	 "1]\n"},
 	{"Neuron",
 	 GPU_BASE_BARE,
@@ -103,7 +103,7 @@ static const struct gpu_row rows[] = {
 	  {"/sys/module/neuron/version", "2.21.37.0\n"}},
 	 {0},
 	 "none neuron\n"
-	 "info neuron: 2 AWS Neuron devices (Inf2), driver 2.21.37.0.\n"},
+	 "info neuron: 2 AWS Neuron devices (Inf2), driver 2.21.37.0\n"},
 	{"Neuron without its module",
 	 GPU_BASE_BARE,
 	 {{GPU_PCI "0000:10:1e.0/vendor", "0x1d0f\n"},
@@ -112,7 +112,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "none neuron\n"
 	 "info neuron: 1 AWS Neuron device (Trn1), the neuron module is not loaded: install aws-neuronx-dkms and the "
-	 "headers of the running kernel.\n"},
+	 "headers of the running kernel\n"},
 	{"AMD",
 	 GPU_BASE_BARE,
 	 {{GPU_DMI, "g4ad.xlarge\n"},
@@ -121,7 +121,7 @@ static const struct gpu_row rows[] = {
 	  {GPU_PCI "0000:00:1e.0/device", "0x7362\n"}},
 	 {0},
 	 "none amd\n"
-	 "info gpu-amd: 1 AMD GPU on the bus; only NVIDIA GPUs are checked.\n"},
+	 "info gpu-amd: 1 AMD GPU on the bus; only NVIDIA GPUs are checked\n"},
 };
 
 static void machines_are_judged_by_their_bus(void **state) { gpu_rows_check(rows, sizeof rows / sizeof *rows); }

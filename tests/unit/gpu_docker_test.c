@@ -101,7 +101,7 @@ static const struct gpu_row docker_rows[] = {
 	 {0},
 	 "fail drv-unloaded fix\n"
 	 "fail drv-unloaded fix: The NVIDIA kernel module is not loaded. Run `sudo modprobe nvidia`; `sudo dmesg` says "
-	 "why it fails. [/sys/module/nvidia is absent]\n"},
+	 "why it fails [/sys/module/nvidia is absent]\n"},
 };
 
 static void containers_get_the_gpu_or_not(void **state) {

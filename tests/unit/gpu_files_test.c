@@ -24,14 +24,14 @@ static const struct gpu_row rows[] = {
 	 "fail drv-nouveau fix\n"
 	 "fail drv-nouveau fix: nouveau owns the GPU, so NVIDIA's driver cannot. Blacklist it: `printf 'blacklist "
 	 "nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau-off.conf && sudo update-initramfs "
-	 "-u`, then reboot. [0000:00:1e.0]\n"},
+	 "-u`, then reboot [0000:00:1e.0]\n"},
 	{"vfio owns the GPU",
 	 GPU_BASE_T4,
 	 {{GPU_PCI "0000:00:1e.0/driver", "->../../drivers/vfio-pci"}},
 	 {0},
 	 "fail drv-foreign fix\n"
 	 "fail drv-foreign fix: The driver vfio-pci owns GPU 0000:00:1e.0, so NVIDIA's cannot use it. Unbind it in "
-	 "/sys/bus/pci/drivers/vfio-pci, or take it out of the boot configuration. [0000:00:1e.0]\n"},
+	 "/sys/bus/pci/drivers/vfio-pci, or take it out of the boot configuration [0000:00:1e.0]\n"},
 	{"the kernel was changed",
 	 GPU_BASE_UNDRIVEN,
 	 {{GPU_DEP, DEP_WITHOUT},
@@ -42,7 +42,7 @@ static const struct gpu_row rows[] = {
 	 "fail drv-nomodule fix\n"
 	 "fail drv-nomodule fix: No NVIDIA module was built for the running kernel 6.8.0-1021-aws (built for: "
 	 "6.5.0-1099-aws, 6.8.0-1018-aws). Run `sudo apt install linux-headers-$(uname -r) && sudo dkms autoinstall`, "
-	 "then reboot; or boot a kernel that has it. [/lib/modules/6.8.0-1021-aws/modules.dep names no nvidia.ko]\n"},
+	 "then reboot; or boot a kernel that has it [/lib/modules/6.8.0-1021-aws/modules.dep names no nvidia.ko]\n"},
 	{"the kernel was changed, and its folder is gone, AL2023",
 	 GPU_BASE_UNDRIVEN,
 	 {{"/usr/bin/apt-get", NULL}, {"/lib/modules/6.1.1/modules.dep", "extra/nvidia.ko.xz:\n"}},
@@ -50,14 +50,14 @@ static const struct gpu_row rows[] = {
 	 "fail drv-nomodule fix\n"
 	 "fail drv-nomodule fix: No NVIDIA module was built for the running kernel 6.8.0-1021-aws (built for: 6.1.1). "
 	 "Run `sudo dnf install kernel-devel-$(uname -r) && sudo dkms autoinstall`, then reboot; or boot a kernel that "
-	 "has it. [/lib/modules/6.8.0-1021-aws/modules.dep is absent]\n"},
+	 "has it [/lib/modules/6.8.0-1021-aws/modules.dep is absent]\n"},
 	{"an image without any driver",
 	 GPU_BASE_UNDRIVEN,
 	 {{GPU_DEP, DEP_WITHOUT}},
 	 {.wait_ms = 60000},
 	 "fail drv-nomodule fix\n"
 	 "fail drv-nomodule fix: No NVIDIA driver is installed: no kernel of this image has its module. Use a Deep "
-	 "Learning AMI, or install the driver. [/lib/modules/6.8.0-1021-aws/modules.dep names no nvidia.ko]\n"},
+	 "Learning AMI, or install the driver [/lib/modules/6.8.0-1021-aws/modules.dep names no nvidia.ko]\n"},
 	{"DKMS has not built it",
 	 GPU_BASE_UNDRIVEN,
 	 {{GPU_DEP, DEP_WITHOUT}, {"/var/lib/dkms/nvidia/580.105.08/source/dkms.conf", ""}},
@@ -65,7 +65,7 @@ static const struct gpu_row rows[] = {
 	 "fail drv-nomodule fix\n"
 	 "fail drv-nomodule fix: No NVIDIA module was built for the running kernel 6.8.0-1021-aws (built for: no "
 	 "kernel). Run `sudo apt install linux-headers-$(uname -r) && sudo dkms autoinstall`, then reboot; or boot a "
-	 "kernel that has it. [/lib/modules/6.8.0-1021-aws/modules.dep names no nvidia.ko]\n"},
+	 "kernel that has it [/lib/modules/6.8.0-1021-aws/modules.dep names no nvidia.ko]\n"},
 	{"secure boot by the log",
 	 GPU_BASE_UNDRIVEN,
 	 {{GPU_DEP, DEP_WITH},
@@ -73,7 +73,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail drv-secureboot fix\n"
 	 "fail drv-secureboot fix: UEFI Secure Boot is on and the NVIDIA module is not signed by an enrolled key. Use "
-	 "an AMI without Secure Boot, or enrol the key that DKMS signs with (`sudo mokutil --import`). [Loading of "
+	 "an AMI without Secure Boot, or enrol the key that DKMS signs with (`sudo mokutil --import`) [Loading of "
 	 "unsigned module is rejected]\n"},
 	{"secure boot by lockdown",
 	 GPU_BASE_UNDRIVEN,
@@ -81,42 +81,42 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail drv-secureboot fix\n"
 	 "fail drv-secureboot fix: UEFI Secure Boot is on and the NVIDIA module is not signed by an enrolled key. Use "
-	 "an AMI without Secure Boot, or enrol the key that DKMS signs with (`sudo mokutil --import`). [Secure Boot is "
+	 "an AMI without Secure Boot, or enrol the key that DKMS signs with (`sudo mokutil --import`) [Secure Boot is "
 	 "on]\n"},
 	{"secure boot is on and all is well",
 	 GPU_BASE_T4,
 	 {{"/sys/kernel/security/lockdown", "none [integrity] confidentiality\n"}},
 	 {0},
 	 "ok 1x T4 driver 580.105.08 cuda 13.0\n"
-	 "info drv-secureboot: UEFI Secure Boot is on; the NVIDIA module is signed for it.\n"},
+	 "info drv-secureboot: UEFI Secure Boot is on; the NVIDIA module is signed for it\n"},
 	{"the module is there and not loaded",
 	 GPU_BASE_UNDRIVEN,
 	 {{GPU_DEP, DEP_WITH}},
 	 {0},
 	 "fail drv-unloaded fix\n"
 	 "fail drv-unloaded fix: The NVIDIA kernel module is not loaded. Run `sudo modprobe nvidia`; `sudo dmesg` says "
-	 "why it fails. [/sys/module/nvidia is absent]\n"},
+	 "why it fails [/sys/module/nvidia is absent]\n"},
 	{"nothing is known of the module",
 	 GPU_BASE_UNDRIVEN,
 	 {{0}},
 	 {0},
 	 "fail drv-unloaded fix\n"
 	 "fail drv-unloaded fix: The NVIDIA kernel module is not loaded. Run `sudo modprobe nvidia`; `sudo dmesg` says "
-	 "why it fails. [/sys/module/nvidia is absent]\n"},
+	 "why it fails [/sys/module/nvidia is absent]\n"},
 	{"the module is still coming",
 	 GPU_BASE_T4,
 	 {{"/proc/driver", NULL}, {"/sys/module/nvidia/initstate", "coming\n"}},
 	 {0},
 	 "fail drv-unloaded reboot\n"
 	 "fail drv-unloaded reboot: The NVIDIA kernel module has not finished starting. `sudo dmesg` says how far it "
-	 "came; reboot. [/sys/module/nvidia/initstate is coming]\n"},
+	 "came; reboot [/sys/module/nvidia/initstate is coming]\n"},
 	{"an upgrade ran under the module",
 	 GPU_BASE_T4,
 	 {{GPU_LIB "libcuda.so.1", "->libcuda.so.580.126.09"}, {GPU_LIB "libcuda.so.580.126.09", ""}},
 	 {0},
 	 "fail drv-mismatch reboot\n"
 	 "fail drv-mismatch reboot: Driver 580.105.08 is loaded but the libraries are 580.126.09: an upgrade ran after "
-	 "the module was loaded. Reboot. To prevent it: `sudo apt-mark hold 'nvidia-*' 'libnvidia-*'`. "
+	 "the module was loaded. Reboot. To prevent it: `sudo apt-mark hold 'nvidia-*' 'libnvidia-*'` "
 	 "[/usr/lib/x86_64-linux-gnu/libcuda.so.580.126.09]\n"},
 	{"only NVML was upgraded, by way of alternatives, AL2023",
 	 GPU_BASE_A10G,
@@ -126,7 +126,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail drv-mismatch reboot\n"
 	 "fail drv-mismatch reboot: Driver 595.80 is loaded but the libraries are 595.91.07: an upgrade ran after the "
-	 "module was loaded. Reboot. To prevent it: `sudo dnf versionlock add 'nvidia*' 'kmod-nvidia*'`. "
+	 "module was loaded. Reboot. To prevent it: `sudo dnf versionlock add 'nvidia*' 'kmod-nvidia*'` "
 	 "[/etc/alternatives/../../usr/lib64/libnvidia-ml.so.595.91.07]\n"},
 	{"a program of another version, the machine is well",
 	 GPU_BASE_T4,
@@ -137,7 +137,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "ok 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "info drv-mismatch: A program came with NVIDIA libraries of another version than the loaded driver "
-	 "580.105.08: an old container image, or a program started before an upgrade. [NVRM: API mismatch: the client "
+	 "580.105.08: an old container image, or a program started before an upgrade [NVRM: API mismatch: the client "
 	 "'nvidia-smi' (pid 1234) has the version 550.54.15, but this kernel module has the version 580.105.08.  "
 	 "Please make sure that this]\n"},
 	{"libcuda is nowhere",
@@ -146,28 +146,28 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "warn drv-nolib 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "warn drv-nolib fix: Driver 580.105.08 is loaded but libcuda.so.1 is in no folder of the system: CUDA "
-	 "programs need it. Install the libraries of the same version. [/usr/lib/x86_64-linux-gnu]\n"},
+	 "programs need it. Install the libraries of the same version [/usr/lib/x86_64-linux-gnu]\n"},
 	{"libraries in a loop of links",
 	 GPU_BASE_T4,
 	 {{GPU_LIB "libcuda.so.1", "->libcuda.so.2"}, {GPU_LIB "libcuda.so.2", "->libcuda.so.1"}},
 	 {0},
 	 "warn drv-nolib 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "warn drv-nolib fix: Driver 580.105.08 is loaded but libcuda.so.1 is in no folder of the system: CUDA "
-	 "programs need it. Install the libraries of the same version. [/usr/lib/x86_64-linux-gnu]\n"},
+	 "programs need it. Install the libraries of the same version [/usr/lib/x86_64-linux-gnu]\n"},
 	{"no nodes",
 	 GPU_BASE_T4,
 	 {{"/dev/nvidia-uvm", NULL}, {"/dev/nvidia0", NULL}},
 	 {0},
 	 "warn drv-uvm 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "warn drv-uvm fix: CUDA device nodes are missing: /dev/nvidia-uvm, /dev/nvidia0. Run `sudo modprobe "
-	 "nvidia_uvm` and `sudo nvidia-modprobe -u -c=0`. [/dev/nvidia-uvm, /dev/nvidia0]\n"},
+	 "nvidia_uvm` and `sudo nvidia-modprobe -u -c=0` [/dev/nvidia-uvm, /dev/nvidia0]\n"},
 	{"no nodes, but nvidia-modprobe makes them",
 	 GPU_BASE_T4,
 	 {{"/dev/nvidia-uvm", NULL}, {"/usr/bin/nvidia-modprobe", ""}},
 	 {0},
 	 "ok 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "info drv-uvm: CUDA device nodes are missing: /dev/nvidia-uvm. nvidia-modprobe makes them when they are first "
-	 "needed. [/dev/nvidia-uvm]\n"},
+	 "needed [/dev/nvidia-uvm]\n"},
 	{"version by /proc only, junk in /sys",
 	 GPU_BASE_A10G,
 	 {{"/sys/module/nvidia/version", "\x01\xff\x7f\n"}},
@@ -215,7 +215,7 @@ static void nodes_that_the_user_may_not_open(void **state) {
 			assert_string_equal(
 				r.findings[0].text,
 				"CUDA device nodes are not writable by ubuntu: /dev/nvidia0. Add the user to the "
-				"group that owns them, or unset NVreg_DeviceFileMode in /etc/modprobe.d.");
+				"group that owns them, or unset NVreg_DeviceFileMode in /etc/modprobe.d");
 		}
 		tree_close(&t);
 	}

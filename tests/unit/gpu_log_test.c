@@ -25,7 +25,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail drv-unsupported fix\n"
 	 "fail drv-unsupported fix: NVIDIA's open kernel module does not support V100: it needs the proprietary "
-	 "driver. Use the Deep Learning AMI with the proprietary NVIDIA driver. [NVRM: The NVIDIA GPU 0000:00:1e.0 "
+	 "driver. Use the Deep Learning AMI with the proprietary NVIDIA driver [NVRM: The NVIDIA GPU 0000:00:1e.0 "
 	 "(PCI ID: 10de:1db1) installed in this system is not supported by open nvidia.ko because it does not include "
 	 "the required GPU]\n"},
 	{"driver too old for the GPU, plain lines",
@@ -36,7 +36,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail drv-unsupported fix\n"
 	 "fail drv-unsupported fix: Driver 580.105.08 does not support L40S: it is too old or too new for it. Use a "
-	 "current Deep Learning AMI, or install another branch of the driver. [NVRM: The NVIDIA GPU 0000:00:1e.0 (PCI "
+	 "current Deep Learning AMI, or install another branch of the driver [NVRM: The NVIDIA GPU 0000:00:1e.0 (PCI "
 	 "ID: 10de:26b9) installed in this system is not supported by the NVIDIA 535.183.01 driver release.]\n"},
 	{"RmInitAdapter failed",
 	 GPU_BASE_T4,
@@ -46,14 +46,14 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail drv-init reboot\n"
 	 "fail drv-init reboot: GPU 0000:00:1e.0 failed to initialise. Reboot once; if it returns, stop and start the "
-	 "instance, or relaunch it. [NVRM: GPU 0000:00:1e.0: RmInitAdapter failed! (0x24:0x65:1484)]\n"},
+	 "instance, or relaunch it [NVRM: GPU 0000:00:1e.0: RmInitAdapter failed! (0x24:0x65:1484)]\n"},
 	{"the module left again",
 	 GPU_BASE_UNDRIVEN,
 	 {LOG("3,900,1,-;NVRM: The NVIDIA probe routine failed for 1 device(s).\n")},
 	 {0},
 	 "fail drv-init reboot\n"
 	 "fail drv-init reboot: A GPU failed to initialise. Reboot once; if it returns, stop and start the instance, "
-	 "or relaunch it. [NVRM: The NVIDIA probe routine failed for 1 device(s).]\n"},
+	 "or relaunch it [NVRM: The NVIDIA probe routine failed for 1 device(s).]\n"},
 	{"a probe that nouveau prevented is nouveau's finding",
 	 GPU_BASE_UNDRIVEN,
 	 {{"/sys/module/nouveau/refcnt", "1\n"},
@@ -63,14 +63,14 @@ static const struct gpu_row rows[] = {
 	 "fail drv-nouveau fix\n"
 	 "fail drv-nouveau fix: nouveau owns the GPU, so NVIDIA's driver cannot. Blacklist it: `printf 'blacklist "
 	 "nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau-off.conf && sudo update-initramfs "
-	 "-u`, then reboot. [0000:00:1e.0]\n"},
+	 "-u`, then reboot [0000:00:1e.0]\n"},
 	{"Xid 79",
 	 GPU_BASE_T4,
 	 {LOG(XID("79, pid=1814139, name=python3, GPU has fallen off the bus."))},
 	 {0},
 	 "fail xid-79 replace\n"
 	 "fail xid-79 replace: Xid 79 on GPU 0000:00:1e.0: the GPU has fallen off the bus. Hardware: stop and start "
-	 "the instance, or terminate and relaunch it; a reboot keeps the same GPU. [NVRM: Xid (PCI:0000:00:1e): 79, "
+	 "the instance, or terminate and relaunch it; a reboot keeps the same GPU [NVRM: Xid (PCI:0000:00:1e): 79, "
 	 "pid=1814139, name=python3, GPU has fallen off the bus.]\n"},
 	{"fallen off the bus over two records, no Xid",
 	 GPU_BASE_T4,
@@ -79,7 +79,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail xid-79 replace\n"
 	 "fail xid-79 replace: Xid 79 on GPU 0000:00:1e.0: the GPU has fallen off the bus. Hardware: stop and start "
-	 "the instance, or terminate and relaunch it; a reboot keeps the same GPU. [NVRM: The NVIDIA GPU 0000:00:1e.0 "
+	 "the instance, or terminate and relaunch it; a reboot keeps the same GPU [NVRM: The NVIDIA GPU 0000:00:1e.0 "
 	 "(PCI ID: 10de:1eb8) installed in this system has fallen off the bus and is not responding to commands.]\n"},
 	{"Xid 119: the GSP does not answer, three times",
 	 GPU_BASE_T4,
@@ -91,7 +91,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail xid-119 reboot\n"
 	 "fail xid-119 reboot: Xid 119 on GPU 0000:00:1e.0 (3 times): the GPU's system processor (GSP) does not "
-	 "answer; every GPU program may hang. Reboot once; if it returns, stop and start the instance, or relaunch it. "
+	 "answer; every GPU program may hang. Reboot once; if it returns, stop and start the instance, or relaunch it "
 	 "[NVRM: Xid (PCI:0000:00:1e): 119, pid=902, name=nvidia-smi, Timeout after 45s]\n"},
 	{"Xid 154 asks for a reboot",
 	 GPU_BASE_T4,
@@ -99,7 +99,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail xid-154 reboot\n"
 	 "fail xid-154 reboot: Xid 154 on GPU 0000:00:1e.0: GPU recovery action changed from 0x0 (None) to 0x2 (Node "
-	 "Reboot Required). Reboot once; if it returns, stop and start the instance, or relaunch it. [NVRM: Xid "
+	 "Reboot Required). Reboot once; if it returns, stop and start the instance, or relaunch it [NVRM: Xid "
 	 "(PCI:0000:00:1e): 154, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)]\n"},
 	{"Xid 154, and it is over",
 	 GPU_BASE_T4,
@@ -108,7 +108,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "ok 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "info xid-154: Xid 154 on GPU 0000:00:1e.0 (2 times): GPU recovery action changed from 0x1 (GPU Reset "
-	 "Required) to 0x0 (None). That is over. [NVRM: Xid (PCI:0000:00:1e): 154, GPU recovery action changed from "
+	 "Required) to 0x0 (None). That is over [NVRM: Xid (PCI:0000:00:1e): 154, GPU recovery action changed from "
 	 "0x1 (GPU Reset Required) to 0x0 (None)]\n"},
 	{"Xid 154, drain peers",
 	 GPU_BASE_T4,
@@ -116,7 +116,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "warn xid-154 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "warn xid-154: Xid 154 on GPU 0000:00:1e.0: GPU recovery action changed from 0x0 (None) to 0x3 (Drain P2P). "
-	 "Training may go on; watch it. [NVRM: Xid (PCI:0000:00:1e): 154, GPU recovery action changed from 0x0 (None) "
+	 "Training may go on; watch it [NVRM: Xid (PCI:0000:00:1e): 154, GPU recovery action changed from 0x0 (None) "
 	 "to 0x3 (Drain P2P)]\n"},
 	{"Xid 63 is watched",
 	 GPU_BASE_T4,
@@ -124,14 +124,14 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "warn xid-63 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "warn xid-63: Xid 63 on GPU 0000:00:1e.0: a faulty piece of GPU memory was recorded for repair at the next "
-	 "reset. Training may go on; watch it. [NVRM: Xid (PCI:0000:00:1e): 63, Row Remapper: New row marked for "
+	 "reset. Training may go on; watch it [NVRM: Xid (PCI:0000:00:1e): 63, Row Remapper: New row marked for "
 	 "remapping, reset gpu to activate.]\n"},
 	{"NVLink 5, not fatal",
 	 GPU_BASE_T4,
 	 {LOG(XID("145, RLW_SRC_TRACK Nonfatal XC0 i0 Link 03 (0x1 0x2)"))},
 	 {0},
 	 "warn xid-145 1x T4 driver 580.105.08 cuda 13.0\n"
-	 "warn xid-145: Xid 145 on GPU 0000:00:1e.0: an NVLink error (RLW). Training may go on; watch it. [NVRM: Xid "
+	 "warn xid-145: Xid 145 on GPU 0000:00:1e.0: an NVLink error (RLW). Training may go on; watch it [NVRM: Xid "
 	 "(PCI:0000:00:1e): 145, RLW_SRC_TRACK Nonfatal XC0 i0 Link 03 (0x1 0x2)]\n"},
 	{"NVLink 5, fatal",
 	 GPU_BASE_T4,
@@ -139,7 +139,7 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail xid-149 reboot\n"
 	 "fail xid-149 reboot: Xid 149 on GPU 0000:00:1e.0: an NVLink error (NETIR). Reboot once; if it returns, stop "
-	 "and start the instance, or relaunch it. [NVRM: Xid (PCI:0000:00:1e): 149, NETIR_LINK_EVT Fatal XC0 i0 Link "
+	 "and start the instance, or relaunch it [NVRM: Xid (PCI:0000:00:1e): 149, NETIR_LINK_EVT Fatal XC0 i0 Link "
 	 "08 (0x1 0x2)]\n"},
 	{"a program's own",
 	 GPU_BASE_T4,
@@ -147,22 +147,22 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "ok 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "info xid-43: Xid 43 on GPU 0000:00:1e.0: a program's GPU channel was reset after an error of its own. No "
-	 "fault of the machine. [NVRM: Xid (PCI:0000:00:1e): 43, pid=1814139, name=python3, Ch 00000018]\n"},
+	 "fault of the machine [NVRM: Xid (PCI:0000:00:1e): 43, pid=1814139, name=python3, Ch 00000018]\n"},
 	{"45 alone",
 	 GPU_BASE_T4,
 	 {LOG(XID("45, pid=1, name=python3, Ch 00000008"))},
 	 {0},
 	 "warn xid-45 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "warn xid-45: Xid 45 on GPU 0000:00:1e.0: the driver took a program off the GPU. Training may go on; watch "
-	 "it. [NVRM: Xid (PCI:0000:00:1e): 45, pid=1, name=python3, Ch 00000008]\n"},
+	 "it [NVRM: Xid (PCI:0000:00:1e): 45, pid=1, name=python3, Ch 00000008]\n"},
 	{"45 after 13",
 	 GPU_BASE_T4,
 	 {LOG(XID("13, pid=1, Graphics Exception: ESR") XID("45, pid=1, Ch 00000008"))},
 	 {0},
 	 "ok 1x T4 driver 580.105.08 cuda 13.0\n"
 	 "info xid-13: Xid 13 on GPU 0000:00:1e.0: a program raised a graphics engine exception. No fault of the "
-	 "machine. [NVRM: Xid (PCI:0000:00:1e): 13, pid=1, Graphics Exception: ESR]\n"
-	 "info xid-45: Xid 45 on GPU 0000:00:1e.0: the driver took a program off the GPU. No fault of the machine. "
+	 "machine [NVRM: Xid (PCI:0000:00:1e): 13, pid=1, Graphics Exception: ESR]\n"
+	 "info xid-45: Xid 45 on GPU 0000:00:1e.0: the driver took a program off the GPU. No fault of the machine "
 	 "[NVRM: Xid (PCI:0000:00:1e): 45, pid=1, Ch 00000008]\n"},
 	{"one that is ignored",
 	 GPU_BASE_T4,
@@ -174,7 +174,7 @@ static const struct gpu_row rows[] = {
 	 {LOG(XID("999, something new"))},
 	 {0},
 	 "warn xid-999 1x T4 driver 580.105.08 cuda 13.0\n"
-	 "warn xid-999: Xid 999 on GPU 0000:00:1e.0: not in dsagent's table of Xids. Training may go on; watch it. "
+	 "warn xid-999: Xid 999 on GPU 0000:00:1e.0: not in dsagent's table of Xids. Training may go on; watch it "
 	 "[NVRM: Xid (PCI:0000:00:1e): 999, something new]\n"},
 	{"the same on three GPUs of the old form, and other trouble on one",
 	 GPU_BASE_H100,
@@ -184,12 +184,12 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail xid-48 replace\n"
 	 "warn xid-94: Xid 94 on GPU 0000:50:00.0, 0000:51:00.0, 0000:52:00.0: a memory error that could not be "
-	 "corrected ended one program; the GPU goes on. Training may go on; watch it. [NVRM: Xid "
+	 "corrected ended one program; the GPU goes on. Training may go on; watch it [NVRM: Xid "
 	 "(PCI:00000000:52:00.0): 94, Contained]\n"
 	 "fail xid-48 replace: Xid 48 on GPU 0000:52:00.0: a double bit error in GPU memory, which cannot be "
-	 "corrected. Hardware: stop and start the instance, or terminate and relaunch it; a reboot keeps the same GPU. "
+	 "corrected. Hardware: stop and start the instance, or terminate and relaunch it; a reboot keeps the same GPU "
 	 "[NVRM: Xid (PCI:0000:52:00): 48, pid=7, DBE]\n"
-	 "info efa: 1 EFA interface with a driver.\n"},
+	 "info efa: 1 EFA interface with a driver\n"},
 	{"an NVSwitch, not fatal",
 	 GPU_BASE_H100,
 	 {LOG("4,1,1,-;nvidia-nvswitch0: SXid (PCI:0000:41:00.0): 12028, Non-fatal, Link 32 egress non-posted PRIV "
@@ -198,8 +198,8 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "warn sxid 8x H100 driver 580.105.08 cuda 13.0\n"
 	 "warn sxid: NVSwitch 0000:41:00.0 reported 2 errors, the last SXid 12028 (not fatal): jobs on several GPUs "
-	 "may fail. Watch it. [nvidia-nvswitch0: SXid (PCI:0000:41:00.0): 12028, Severity 0 Engine instance 32]\n"
-	 "info efa: 1 EFA interface with a driver.\n"},
+	 "may fail. Watch it [nvidia-nvswitch0: SXid (PCI:0000:41:00.0): 12028, Severity 0 Engine instance 32]\n"
+	 "info efa: 1 EFA interface with a driver\n"},
 	{"an NVSwitch, fatal",
 	 GPU_BASE_H100,
 	 {LOG("4,1,1,-;nvidia-nvswitch3: SXid (PCI:0000:44:00.0): 24007, Fatal, Link 46 sourcetrack timeout error\n"
@@ -207,9 +207,9 @@ static const struct gpu_row rows[] = {
 	 {0},
 	 "fail sxid replace\n"
 	 "fail sxid replace: NVSwitch 0000:44:00.0 reported 2 errors, the last SXid 24007 (fatal): jobs on several "
-	 "GPUs may fail. Stop and start the instance, or relaunch it. [nvidia-nvswitch3: SXid (PCI:0000:44:00.0): "
+	 "GPUs may fail. Stop and start the instance, or relaunch it [nvidia-nvswitch3: SXid (PCI:0000:44:00.0): "
 	 "24007, Fatal, Link 46 sourcetrack timeout error]\n"
-	 "info efa: 1 EFA interface with a driver.\n"},
+	 "info efa: 1 EFA interface with a driver\n"},
 };
 
 static void machines_are_judged_by_their_log(void **state) { gpu_rows_check(rows, sizeof rows / sizeof *rows); }
