@@ -45,6 +45,7 @@ help:
 	@echo 'make demo           build it, play a small EC2 on loopback, apply the quickstart recipe, show the tags'
 	@echo 'make test           unit tests, golden cases, end-to-end tests, real package managers in throw-away roots'
 	@echo 'make bench          figures beside ansible-playbook, bash and pip, in one run'
+	@echo 'make static         build/static/dsagent-x86_64: one program that needs no library of the machine'
 	@echo 'make lint           clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers'
 	@echo 'make fuzz           every parser under libFuzzer, FUZZ_SECONDS=600 each'
 	@echo 'make deps           install the packages it is built with (as root)'
@@ -59,7 +60,7 @@ $(B)/.deps: packaging/deps.sh
 	@command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) || sh packaging/deps.sh check build
 	@mkdir -p $(@D) && touch $@
 
-include $(wildcard tests/*.mk tests/*/*.mk)
+include $(wildcard tests/*.mk tests/*/*.mk packaging/*/*.mk)
 
 $(B)/dsagent: $(OBJ)
 	$(call say,LINK,$@)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,8 +37,8 @@ static void keep_only(int fd) {
 	for (int i = 0; i <= STDERR_FILENO; i++)
 		if (null >= 0)
 			(void)dup2(null, i); /* without /dev/null they stay as they are: they are only not used */
-	if (fd > STDERR_FILENO + 1) (void)close_range(STDERR_FILENO + 1, (unsigned)fd - 1, 0);
-	(void)close_range((unsigned)fd + 1, ~0U, 0); /* fails on kernels before 5.9 only */
+	if (fd > STDERR_FILENO + 1) (void)syscall(SYS_close_range, STDERR_FILENO + 1U, (unsigned)fd - 1, 0U);
+	(void)syscall(SYS_close_range, (unsigned)fd + 1, ~0U, 0U); /* fails on kernels before 5.9 only */
 }
 
 /* The sender's life; a grandchild, so that the run never has to wait for it. */

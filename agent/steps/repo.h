@@ -4,6 +4,7 @@
  * index is fetched from a file beside first: a repository that cannot be reached never becomes part of the system.
  */
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/str.h"
 
