@@ -51,3 +51,9 @@ CHECK_RESULT int run_plan(const struct run_options *options, struct run_result *
  * ours. In the arena. */
 struct arena;
 const char *const *run_environment(const struct facts *facts, const char *const *env, struct arena *arena);
+
+/** That of one step: its own `env` on top, and under another user (NULL: as we are) that user's home. In the arena. */
+struct exec_user;
+struct field_map;
+const char *const *run_step_environment(const char *const *env, const struct field_map *own,
+					const struct exec_user *user, struct arena *arena);

@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "engine/frame.h"
+#include "engine/run.h"
 #include "recipe/facts.h"
 #include "recipe/plan.h"
 #include "recipe/recipe.h"
@@ -57,46 +58,6 @@ static void on_publish(const char *key, const char *value, void *arg) {
 	frame_send(w->fd, FRAME_PUBLISH, 0, 0, text.data, text.len);
 }
 
-static bool is_name(const char *entry, const char *name) {
-	size_t n = strlen(name);
-	return strncmp(entry, name, n) == 0 && entry[n] == '=';
-}
-
-/* Variables that describe the caller's home and must not follow into another user's process. */
-static bool is_personal(const char *entry) {
-	static const char *const names[] = {"HOME", "USER", "LOGNAME", "SHELL"};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (is_name(entry, names[i])) return true;
-	return str_starts(entry, "XDG_");
-}
-
-static bool is_overridden(const char *entry, const struct field_map *env) {
-	for (size_t i = 0; i < env->count; i++)
-		if (is_name(entry, env->keys[i])) return true;
-	return false;
-}
-
-static const char *const *step_environment(const struct work *w, struct arena *arena) {
-	const struct step_common *common = &w->task->step->common;
-	struct strs env = {0};
-	for (const char *const *e = w->task->env; *e; e++) {
-		if (w->ctx.user && is_personal(*e)) continue;
-		if (!is_overridden(*e, &common->env)) strs_add(&env, *e);
-	}
-	if (w->ctx.user) {
-		strs_add(&env, arena_printf(arena, "HOME=%s", w->user.home));
-		strs_add(&env, arena_printf(arena, "USER=%s", w->user.name));
-		strs_add(&env, arena_printf(arena, "LOGNAME=%s", w->user.name));
-		strs_add(&env, arena_printf(arena, "SHELL=%s", w->user.shell));
-	}
-	for (size_t i = 0; i < common->env.count; i++)
-		strs_add(&env, arena_printf(arena, "%s=%s", common->env.keys[i], common->env.values[i]));
-	const char *const *copy = memcpy(arena_alloc(arena, (env.count + 1) * sizeof(char *)), strs_argv(&env),
-					 (env.count + 1) * sizeof(char *));
-	strs_clear(&env);
-	return copy;
-}
-
 static int find_user(struct work *w, struct err *err) {
 	const struct step_common *common = &w->task->step->common;
 	if (!common->run_as) return 0;
@@ -119,15 +80,16 @@ static int work_init(struct work *w, const struct worker_task *task, int fd, str
 				   .arena = arena};
 	int rc = find_user(w, err);
 	if (rc) return rc;
-	w->ctx.machine = (struct machine){.root = task->root,
-					  .env = step_environment(w, arena),
-					  .deadline_at_ms = clock_mono_ms() + task->timeout_ms,
-					  .on_line = on_line,
-					  .on_note = on_note,
-					  .on_wait = on_wait,
-					  .on_publish = on_publish,
-					  .arg = w,
-					  .arena = arena};
+	w->ctx.machine =
+		(struct machine){.root = task->root,
+				 .env = run_step_environment(task->env, &task->step->common.env, w->ctx.user, arena),
+				 .deadline_at_ms = clock_mono_ms() + task->timeout_ms,
+				 .on_line = on_line,
+				 .on_note = on_note,
+				 .on_wait = on_wait,
+				 .on_publish = on_publish,
+				 .arg = w,
+				 .arena = arena};
 	return 0;
 }
 
