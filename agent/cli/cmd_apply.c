@@ -124,12 +124,15 @@ static int take_lock(struct apply *a, struct err *err) {
 	}
 }
 
+/* 2026-11-20T13:05:01.062Z → 20261120-130501-03e7: milliseconds and a random digit at the end, so that ids sort by
+ * time. */
 static void make_run_id(struct apply *a) {
 	char iso[CLOCK_ISO8601_SIZE];
-	(void)clock_iso8601(clock_now_ms(), iso);
-	/* 2026-11-20T13:05:01Z → 20261120-130501 */
+	int64_t now = clock_now_ms();
+	unsigned suffix = (unsigned)(now % 1000) << 4 | (unsigned)clock_random(16);
+	(void)clock_iso8601(now, iso);
 	a->run_id = arena_printf(&a->ctx->arena, "%.4s%.2s%.2s-%.2s%.2s%.2s-%04x", iso, iso + 5, iso + 8, iso + 11,
-				 iso + 14, iso + 17, (unsigned)clock_random(0x10000));
+				 iso + 14, iso + 17, suffix);
 	a->log_dir = arena_printf(&a->ctx->arena, "%s/runs/%s", a->paths.state_dir, a->run_id);
 }
 
