@@ -6,7 +6,7 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdsagent.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(B)/libdsagent.a $(PKG_LIBS) -lcmocka
 
-.PRECIOUS: $(B)/tests/unit/%.o
+.PRECIOUS: $(B)/%.o
 
 .PHONY: unit
 unit: $(UNIT_BIN)
