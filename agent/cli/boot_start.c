@@ -45,13 +45,17 @@ static int make_machine(struct context *ctx, const struct fs_root *root, struct 
 	return 0;
 }
 
-/* Where this program lies. It may have been started by a loader, or its file replaced since: then by PATH. */
+/*
+ * Where this program lies, under its release's name too (dsagent-x86_64). It may have been started by a loader, or its
+ * file replaced since ("… (deleted)"): then by PATH.
+ */
 static const char *own_path(struct context *ctx, const struct fs_root *root) {
 	char path[PATH_BYTES_MAX];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 	path[n > 0 ? n : 0] = '\0';
-	if (str_ends(path, "/dsagent") || exec_find(root, "dsagent", path, sizeof path))
-		return arena_strdup(&ctx->arena, path);
+	const char *slash = strrchr(path, '/');
+	bool is_own = slash && str_starts(slash, "/dsagent") && !str_ends(path, " (deleted)");
+	if (is_own || exec_find(root, "dsagent", path, sizeof path)) return arena_strdup(&ctx->arena, path);
 	return SERVICE_BINARY;
 }
 
