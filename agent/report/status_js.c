@@ -210,8 +210,7 @@ static struct js *interrupted_js(const struct js *js) {
 	return report_status_js(&view, js_get_int(js, "pid", 0));
 }
 
-int report_status_read(const struct fs_root *root, const char *run_dir, struct js **ret_js, struct err *err) {
-	AUTO_FREE char *path = mem_printf("%s/status.json", run_dir);
+static int read_file(const struct fs_root *root, const char *path, struct js **ret_js, struct err *err) {
 	AUTO_BUF struct buf text = BUF_INIT(STATUS_FILE_MAX);
 	AUTO_JS struct js *js = NULL;
 	int rc = fs_read(root, path, &text, err);
@@ -219,14 +218,36 @@ int report_status_read(const struct fs_root *root, const char *run_dir, struct j
 		return err_set(err, ERR_NOT_FOUND, "nothing has run here since the machine started (no %s)", path);
 	if (!rc) rc = js_parse(buf_str(&text), text.len, &js, err);
 	if (rc) return err_wrap(err, "%s", path);
-	const char *status = js_get_str(js, "status");
-	if (!status) return err_set(err, ERR_STATE, "%s has no status; was it written by something else?", path);
-	bool has_ended = js_get_str(js, "ended_at") || str_eq(status, run_status_name(RUN_REBOOTING));
-	if (!has_ended && !is_alive(root, run_dir, js_get_int(js, "pid", 0))) {
-		*ret_js = interrupted_js(js);
-		return 0;
-	}
+	if (!js_get_str(js, "status"))
+		return err_set(err, ERR_STATE, "%s has no status; was it written by something else?", path);
 	*ret_js = js;
 	js = NULL;
+	return 0;
+}
+
+static bool has_ended(const struct js *js) {
+	return js_get_str(js, "ended_at") || str_eq(js_get_str(js, "status"), run_status_name(RUN_REBOOTING));
+}
+
+int report_status_read(const struct fs_root *root, const char *run_dir, struct js **ret_js, struct err *err) {
+	AUTO_FREE char *path = mem_printf("%s/status.json", run_dir);
+	AUTO_JS struct js *js = NULL, *again = NULL;
+	int rc = read_file(root, path, &js, err);
+	if (rc) return rc;
+	if (has_ended(js) || is_alive(root, run_dir, js_get_int(js, "pid", 0))) {
+		*ret_js = js;
+		js = NULL;
+		return 0;
+	}
+	/* It may have ended well since the file was read: its last word is written before its lock is given up. */
+	rc = read_file(root, path, &again, err);
+	if (rc) return rc;
+	bool is_of_run = str_eq(js_get_str(again, "run_id"), js_get_str(js, "run_id"));
+	if (is_of_run && !has_ended(again)) {
+		*ret_js = interrupted_js(again);
+		return 0;
+	}
+	*ret_js = again;
+	again = NULL;
 	return 0;
 }
