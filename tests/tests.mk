@@ -40,9 +40,13 @@ $(VENV)/.made: tests/requirements.txt
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
-.PHONY: test e2e rig
+.PHONY: test test-run e2e rig
 # Everything; the last line is "N passed, N failed, N skipped" over unit tests, golden cases, e2e and rigs.
-test: $(UNIT_BIN) $(B)/dsagent $(B)/tests/world $(VENV)/.made
+test:
+	@sh packaging/deps.sh install build demo test
+	@$(MAKE) --no-print-directory test-run
+
+test-run: $(UNIT_BIN) $(B)/dsagent $(B)/tests/world $(VENV)/.made
 	@$(TEST_ENV) sh tests/run.sh $(B) "$(UNIT_BIN)" "$(PYTEST)"
 
 e2e: $(B)/dsagent $(B)/tests/world $(VENV)/.made
