@@ -15,6 +15,8 @@
 #define DEADLINE_GRACE_MS (15 * 1000)
 /* From the request to stop to SIGKILL for all of the step's session. */
 #define STOP_GRACE_MS (10 * 1000)
+/* From SIGKILL to leaving it behind: only a process that is stuck in the kernel takes longer. */
+#define KILL_GRACE_MS (2 * 1000)
 
 static struct step_view *view_of(struct run *run, size_t index) { return &run->view.steps[index]; }
 
@@ -301,13 +303,22 @@ static void refuse_loop(const struct run *run, struct step_run *s) {
 		RUN_REBOOTS_MAX, run->reboot_cause);
 }
 
-static void end_attempt(struct run *run, size_t index) {
+static void end_attempt(struct run *run, size_t index, int wait_flags) {
 	struct step_run *s = &run->steps[index];
 	int status = 0;
 	pid_t pid;
-	do pid = waitpid(s->worker.pid, &status, 0);
+	do pid = waitpid(s->worker.pid, &status, wait_flags);
 	while (pid < 0 && errno == EINTR);
-	if (!s->has_result) explain_death(run, index, status);
+	if (pid == 0) {
+		s->result.code = ERR_TIMEOUT;
+		(void)snprintf(
+			s->result.msg, sizeof s->result.msg,
+			"did not end when it was killed: process %d is stuck in the kernel and is left behind; a "
+			"reboot ends it",
+			(int)s->worker.pid);
+	} else if (!s->has_result) {
+		explain_death(run, index, status);
+	}
 	if (s->wants_reboot && s->result.code == ERR_NONE) refuse_loop(run, s);
 	if (s->result.code != ERR_NONE) exec_kill_session(s->worker.pid); /* a failed step leaves nothing running */
 	worker_clear(&s->worker); /* closing the socket takes it out of the epoll set */
@@ -329,8 +340,9 @@ void step_on_readable(struct run *run, size_t index) {
 		if (got < 0) break;
 		on_frame(run, index, &frame);
 		free(frame.text);
+		if (s->has_result) break; /* its last word: a stray child may hold the socket open for long */
 	}
-	end_attempt(run, index);
+	end_attempt(run, index, 0);
 }
 
 void step_stop(struct run *run, size_t index) {
@@ -346,8 +358,8 @@ void step_stop(struct run *run, size_t index) {
 		s->deadline_at_ms = clock_mono_ms() + STOP_GRACE_MS;
 	} else {
 		worker_kill(&s->worker);
+		if (s->kill_stage == 1) s->deadline_at_ms = clock_mono_ms() + KILL_GRACE_MS;
 		s->kill_stage = 2;
-		s->deadline_at_ms = INT64_MAX;
 	}
 }
 
@@ -363,7 +375,9 @@ void step_on_time(struct run *run, size_t index, int64_t now) {
 	if (now < step_due_ms(run, index)) return;
 	if (s->phase == PHASE_RETRY_WAIT) {
 		step_start(run, index);
-	} else if (s->phase == PHASE_RUNNING) {
+	} else if (s->kill_stage == 2) {
+		end_attempt(run, index, WNOHANG);
+	} else {
 		if (s->kill_stage == 0) s->has_timed_out = true;
 		step_stop(run, index);
 	}

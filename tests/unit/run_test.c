@@ -26,7 +26,7 @@
 #include "recipe/facts.h"
 #include "recipe/plan.h"
 
-enum act { IN_PLACE, CHANGE, FAIL, CRASH, HANG, FLAKY, LIE, TALK, REBOOT };
+enum act { IN_PLACE, CHANGE, FAIL, CRASH, HANG, FLAKY, LIE, TALK, REBOOT, STRAY, STRAY_HANG };
 
 struct params {
 	enum act act;
@@ -57,6 +57,22 @@ static int apply_flaky(const struct params *p, const struct step_ctx *ctx, struc
 	return rc ? rc : err_set(err, ERR_NET, "not yet");
 }
 
+/* A child outside the step's session that holds the worker's socket, for half a minute or until the test has gone. */
+static void leave_stray(const struct step_ctx *ctx) {
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid > 0) return;
+	struct params end = {.mark = "/stray-ended"};
+	struct err err;
+	(void)setsid();
+	for (int i = 0; i < 300; i++) {
+		clock_sleep_ms(100);
+		if (!fs_exists(ctx->machine.root, "/state")) _exit(0);
+	}
+	(void)make_mark(&end, ctx, &err);
+	_exit(0);
+}
+
 static int apply(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err) {
 	const struct params *p = params;
 	(void)changes;
@@ -66,6 +82,10 @@ static int apply(const void *params, struct step_ctx *ctx, const struct changes 
 	case FAIL: return err_set(err, ERR_COMMAND, "no luck");
 	case CRASH: (void)raise(SIGKILL); return 0;
 	case HANG:
+		for (;;) clock_sleep_ms(1000);
+	case STRAY: leave_stray(ctx); return make_mark(p, ctx, err);
+	case STRAY_HANG:
+		leave_stray(ctx);
 		for (;;) clock_sleep_ms(1000);
 	case FLAKY: return apply_flaky(p, ctx, err);
 	case LIE: return 0;
@@ -350,22 +370,47 @@ static void test_parallel(void **state) {
 	buf_clear(&rec.text);
 }
 
+/* From a process of its own: asks this one to stop once the step is at work, then takes it down at once. */
+static void interrupt_twice(const struct fixture *f) {
+	pid_t self = getpid(), killer = fork();
+	assert_true(killer >= 0);
+	if (killer > 0) return;
+	while (!fs_exists(&f->root, "/state/state.json")) clock_sleep_ms(10);
+	clock_sleep_ms(50);
+	(void)kill(self, SIGTERM);
+	(void)kill(self, SIGTERM);
+	clock_sleep_ms(200);
+	(void)kill(self, SIGINT);
+	_exit(0);
+}
+
+/* Whoever holds the worker's socket, the step has ended when it has said its last word. */
+static void test_stray_child_is_not_waited_for(void **state) {
+	static const struct row rows[] = {{.id = "a", .params = {STRAY, "/a"}}};
+	struct fixture *f = *state;
+	expect(f, rows, 1, RUN_READY,
+	       "run-started\nstep-started a\nstep-change a: make /a\nstep-ended a changed\nrun-ended ready 100%\n");
+	assert_false(fs_exists(&f->root, "/stray-ended"));
+}
+
+/* … and when it was killed and its end of file does not come. */
+static void test_killed_step_is_left_behind(void **state) {
+	static const struct row rows[] = {{.id = "a", .params = {STRAY_HANG, NULL}}};
+	struct fixture *f = *state;
+	struct recorder rec;
+	interrupt_twice(f);
+	struct run_result result = run_rows(f, rows, 1, &rec);
+	assert_int_equal(result.status, RUN_INTERRUPTED);
+	assert_false(fs_exists(&f->root, "/stray-ended"));
+	buf_clear(&rec.text);
+}
+
 /* The supervisor's own end: SIGTERM while a step hangs. The step is taken down, the state still says "running". */
 static void test_signal(void **state) {
 	struct fixture *f = *state;
 	static const struct row rows[] = {{.id = "a", .params = {HANG, NULL}}};
 	struct recorder rec;
-	pid_t self = getpid(), killer = fork();
-	assert_true(killer >= 0);
-	if (killer == 0) {
-		while (!fs_exists(&f->root, "/state/state.json")) clock_sleep_ms(10);
-		clock_sleep_ms(50);
-		(void)kill(self, SIGTERM);
-		(void)kill(self, SIGTERM);
-		clock_sleep_ms(200);
-		(void)kill(self, SIGINT); /* the second request takes it down at once */
-		_exit(0);
-	}
+	interrupt_twice(f);
 	struct run_result result = run_rows(f, rows, 1, &rec);
 	assert_int_equal(result.status, RUN_INTERRUPTED);
 	assert_non_null(strstr(buf_str(&rec.text), "run-ended interrupted"));
@@ -382,6 +427,8 @@ static void test_signal(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {T(in_place),
+					   T(stray_child_is_not_waited_for),
+					   T(killed_step_is_left_behind),
 					   T(change_then_nothing),
 					   T(failure_stops),
 					   T(failure_goes_on),
