@@ -78,6 +78,16 @@ char *arena_printf(struct arena *a, const char *fmt, ...) {
 	return text;
 }
 
+void *arena_grow(struct arena *a, void *items, size_t count, size_t *cap, size_t size) {
+	void *larger;
+
+	if (count < *cap) return items;
+	*cap = *cap ? *cap * 2 : 16;
+	larger = arena_alloc(a, *cap * size);
+	if (count) memcpy(larger, items, count * size);
+	return larger;
+}
+
 void arena_clear(struct arena *a) {
 	struct arena_block *block;
 

@@ -21,6 +21,13 @@ char *arena_dup(struct arena *a, const void *p, size_t n);
 
 char *arena_printf(struct arena *a, const char *fmt, ...) FORMAT(2, 3);
 
+/**
+ * Room for one more item of size bytes in an array that lives in the arena: items itself while count < *cap, else a
+ * larger copy, *cap raised. `v->items = arena_grow(a, v->items, v->count, &v->cap, sizeof *v->items)`, then write at
+ * count.
+ */
+void *arena_grow(struct arena *a, void *items, size_t count, size_t *cap, size_t size);
+
 /** Frees everything; the arena is empty and usable again. NULL is fine. */
 void arena_clear(struct arena *a);
 

@@ -14,14 +14,7 @@ void changes_add(struct changes *changes, struct arena *arena, const char *diff,
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, args); /* cut where it is too long */
 	va_end(args);
-	if (changes->count == changes->cap) {
-		/* Items live in the arena like their texts: growing copies, the old array dies with the arena. */
-		size_t cap = changes->cap ? changes->cap * 2 : 8;
-		struct change *items = arena_alloc(arena, cap * sizeof *items);
-		if (changes->count) memcpy(items, changes->items, changes->count * sizeof *items);
-		changes->items = items;
-		changes->cap = cap;
-	}
+	changes->items = arena_grow(arena, changes->items, changes->count, &changes->cap, sizeof *changes->items);
 	changes->items[changes->count++] =
 		(struct change){.what = arena_strdup(arena, text), .diff = arena_strdup(arena, diff)};
 }

@@ -11,13 +11,7 @@
 #define RECORD_BYTES_MAX (16 * 1024 * 1024)
 
 static void push(struct py_dists *dists, const struct py_dist *dist, struct arena *arena) {
-	if (dists->count == dists->cap) {
-		size_t cap = dists->cap ? dists->cap * 2 : 64;
-		struct py_dist *items = arena_alloc(arena, cap * sizeof *items);
-		if (dists->count) memcpy(items, dists->items, dists->count * sizeof *items);
-		dists->items = items;
-		dists->cap = cap;
-	}
+	dists->items = arena_grow(arena, dists->items, dists->count, &dists->cap, sizeof *dists->items);
 	dists->items[dists->count++] = *dist;
 }
 

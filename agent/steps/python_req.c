@@ -104,13 +104,7 @@ int py_req_parse(const char *text, const struct py_env *env, struct arena *arena
 }
 
 static void push(struct py_reqs *reqs, const struct py_req *req, struct arena *arena) {
-	if (reqs->count == reqs->cap) {
-		size_t cap = reqs->cap ? reqs->cap * 2 : 32;
-		struct py_req *items = arena_alloc(arena, cap * sizeof *items);
-		if (reqs->count) memcpy(items, reqs->items, reqs->count * sizeof *items);
-		reqs->items = items;
-		reqs->cap = cap;
-	}
+	reqs->items = arena_grow(arena, reqs->items, reqs->count, &reqs->cap, sizeof *reqs->items);
 	reqs->items[reqs->count++] = *req;
 }
 

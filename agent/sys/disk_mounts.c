@@ -44,13 +44,7 @@ static bool parse_number(const char *text, struct arena *arena, dev_t *ret_dev) 
 }
 
 static void add_mount(struct mounts *mounts, const struct mount *mount, struct arena *arena) {
-	if (mounts->count == mounts->cap) {
-		size_t cap = mounts->cap ? mounts->cap * 2 : 64;
-		struct mount *items = arena_alloc(arena, cap * sizeof *items);
-		if (mounts->count) memcpy(items, mounts->items, mounts->count * sizeof *items);
-		mounts->items = items;
-		mounts->cap = cap;
-	}
+	mounts->items = arena_grow(arena, mounts->items, mounts->count, &mounts->cap, sizeof *mounts->items);
 	mounts->items[mounts->count++] = *mount;
 }
 

@@ -41,6 +41,20 @@ static void copies(void **state) {
 	assert_string_equal(arena_printf(&a, "%s", large), large);
 }
 
+static void grows(void **state) {
+	struct arena a = {0};
+	size_t *items = NULL, cap = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 100; i++) {
+		items = arena_grow(&a, items, i, &cap, sizeof *items);
+		assert_true(cap > i);
+		items[i] = i;
+	}
+	for (size_t i = 0; i < 100; i++) assert_int_equal(items[i], i);
+	arena_clear(&a);
+}
+
 static void is_usable_after_clear(void **state) {
 	struct arena a = {0};
 
@@ -58,6 +72,7 @@ int main(void) {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_is_zeroed_aligned_and_apart),
 		cmocka_unit_test(copies),
+		cmocka_unit_test(grows),
 		cmocka_unit_test(is_usable_after_clear),
 	};
 
