@@ -5,12 +5,14 @@
  */
 #include "io/http.h"
 
+#include <limits.h>
 #include <strings.h>
 
 #include <curl/curl.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "io/ca.h"
 
 /** Header lines of one answer: AWS sends about 1 KiB; CDNs with cookies and policies up to 16 KiB. */
 #define HEADERS_MAX (64 * 1024)
@@ -18,6 +20,8 @@
 #define CONNECTIONS_MAX 8L
 /** Longest URL: a presigned one with a session token is about 3 KiB. */
 #define URL_MAX (16 * 1024)
+/** A path and the sentence around it. */
+#define TRUST_TEXT_MAX (PATH_MAX + 256)
 
 struct http {
 	CURL *easy; /* NULL until the first request: libcurl's start costs milliseconds that an idle run must not pay */
@@ -28,6 +32,7 @@ struct http {
 struct transfer {
 	const struct http_request *req;
 	CURL *easy;
+	struct ca ca;
 	struct http_response response;
 	size_t received; /* bytes that went to on_body */
 	bool has_head;	 /* on_head was called */
@@ -61,22 +66,6 @@ void http_response_clear(struct http_response *response) {
 	buf_clear(&response->body);
 	buf_clear(&response->headers);
 	response->status = 0;
-}
-
-const char *http_ca_file(void) {
-	static const char *const places[] = {
-		"/etc/ssl/certs/ca-certificates.crt",		     /* Debian, Ubuntu */
-		"/etc/pki/tls/certs/ca-bundle.crt",		     /* Amazon Linux, Fedora, RHEL */
-		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* the same, newer layout */
-		"/etc/ssl/ca-bundle.pem",			     /* SUSE */
-		"/etc/ssl/cert.pem",				     /* Alpine */
-	};
-	const char *named = getenv("SSL_CERT_FILE");
-
-	if (!str_is_empty(named)) return named;
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-		if (access(places[i], R_OK) == 0) return places[i];
-	return NULL;
 }
 
 char *http_header(const struct http_response *response, const char *name) {
@@ -243,8 +232,6 @@ static void set_method(CURL *easy, const struct http_request *req) {
 }
 
 static void set_protocol(CURL *easy, const struct http_request *req) {
-	const char *ca_file = req->ca_file ? req->ca_file : http_ca_file();
-
 #if LIBCURL_VERSION_NUM >= 0x075500
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
@@ -254,10 +241,24 @@ static void set_protocol(CURL *easy, const struct http_request *req) {
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* an S3 key may hold "/../"; the signature covers it */
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
 	if (req->bypasses_proxy) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "dsagent/" DSAGENT_VERSION);
+}
+
+/** For the server, and a proxy that is spoken to by TLS. What libcurl was built to trust does not count. */
+static void set_trust(CURL *easy, const struct ca *ca) {
+	struct curl_blob roots = {.data = NULL, .len = 0, .flags = CURL_BLOB_COPY};
+
+	curl_easy_setopt(easy, CURLOPT_CAINFO, ca->file);
+	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, ca->file);
+	curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+	if (ca->file) return;
+	roots.data = (void *)(uintptr_t)ca->pem; /* libcurl does not write there, but says so only in its manual */
+	roots.len = strlen(ca->pem);
+	curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &roots);
+	curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO_BLOB, &roots);
 }
 
 static void set_transfer(CURL *easy, struct transfer *t, char *reason) {
@@ -289,10 +290,10 @@ static int explain(const struct transfer *t, CURLcode code, const char *reason, 
 		(void)err_set(err, ERR_TIMEOUT, "%s", text);
 		err->is_retryable = true;
 	} else if (is_certificate_problem(code)) {
-		const char *ca_file = t->req->ca_file ? t->req->ca_file : http_ca_file();
+		AUTO_BUF struct buf trusted = BUF_INIT(TRUST_TEXT_MAX);
 
-		(void)err_set(err, ERR_NET, "%s (CA bundle: %s; check the clock, install ca-certificates, or set %s)",
-			      text, ca_file ? ca_file : "none found", "SSL_CERT_FILE");
+		ca_describe(&t->ca, &trusted);
+		(void)err_set(err, ERR_NET, "%s (%s)", text, buf_str(&trusted));
 	} else {
 		(void)err_set(err, ERR_NET, "%s", text);
 		err->is_retryable = code != CURLE_URL_MALFORMAT;
@@ -308,6 +309,7 @@ static int perform(struct http *http, struct transfer *t, struct err *err) {
 	curl_easy_reset(http->easy);
 	headers = make_headers(t->req);
 	set_protocol(http->easy, t->req);
+	set_trust(http->easy, &t->ca);
 	set_method(http->easy, t->req);
 	set_transfer(http->easy, t, reason);
 	curl_easy_setopt(http->easy, CURLOPT_HTTPHEADER, headers);
@@ -321,7 +323,7 @@ static int perform(struct http *http, struct transfer *t, struct err *err) {
 }
 
 int http_do(struct http *http, const struct http_request *req, struct http_response *ret_response, struct err *err) {
-	struct transfer t = {.req = req, .err = err};
+	struct transfer t = {.req = req, .ca = ca_choose(req->ca_file), .err = err};
 
 	t.response.body = BUF_INIT(req->body_max);
 	t.response.headers = BUF_INIT(HEADERS_MAX);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * HTTP by libcurl: one request function. Every request has a connect and a total deadline and a cap on its body. The CA
- * bundle is found at run time ($SSL_CERT_FILE, then the distributions' places). http and https only; redirects are
+ * HTTP by libcurl: one request function. Every request has a connect and a total deadline and a cap on its body. Whom
+ * a server's certificate must come from is io/ca's subject. http and https only; redirects are
  * never followed here (a signed request must be signed anew). No automatic retries: that is io/retry's decision.
  */
 #include <stdbool.h>
@@ -43,7 +43,7 @@ struct http_request {
 	int64_t connect_timeout_ms, total_timeout_ms; /* both > 0 */
 	size_t body_max;			      /* most bytes of a 2xx body */
 	bool bypasses_proxy;			      /* link-local services: a proxy must never see them */
-	const char *ca_file;			      /* NULL: found at run time */
+	const char *ca_file;			      /* NULL: as io/ca finds it */
 	int64_t stall_timeout_ms;		      /* > 0: less than a byte a second for so long is ERR_TIMEOUT */
 	http_head_fn on_head;			      /* may be NULL; only with on_body */
 	http_body_fn on_body; /* NULL: the body goes to http_response.body. Called for 2xx answers only. */
@@ -69,6 +69,3 @@ void http_response_clear(struct http_response *response);
 
 /** The value of the first header of that name (case ignored), copied; NULL if absent. The caller frees. */
 char *http_header(const struct http_response *response, const char *name);
-
-/** The CA bundle that is used, or NULL when none was found. */
-const char *http_ca_file(void);

@@ -388,13 +388,6 @@ static void streams_the_body(void **state) {
 	}
 }
 
-static void names_the_ca_file(void **state) {
-	(void)state;
-	setenv("SSL_CERT_FILE", "/somewhere/ca.pem", 1);
-	assert_string_equal(http_ca_file(), "/somewhere/ca.pem");
-	unsetenv("SSL_CERT_FILE");
-}
-
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests),
@@ -404,7 +397,6 @@ int main(void) {
 		cmocka_unit_test(keeps_the_connection),
 		cmocka_unit_test(ignores_the_proxy),
 		cmocka_unit_test(streams_the_body),
-		cmocka_unit_test(names_the_ca_file),
 	};
 
 	return cmocka_run_group_tests_name("http", tests, NULL, NULL);
