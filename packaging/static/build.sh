@@ -1,6 +1,6 @@
 #!/bin/sh
-# build.sh ARCH SOURCES DIR: musl and the libraries for ARCH (x86_64 or aarch64), from SOURCES into DIR/lib and DIR/include;
-# DIR/bin/musl-gcc compiles against them. A library is built again only when its source, its function here, the
+# build.sh ARCH SOURCES DIR [tests]: musl and the libraries for ARCH (x86_64 or aarch64), from SOURCES into DIR/lib and
+# DIR/include; DIR/bin/musl-gcc compiles against them. A library is built again only when its source, its function here, the
 # flags or the compiler changed. No path of the machine gets into an object: bare compiler name, in-tree builds, /usr.
 set -eu
 
@@ -57,6 +57,12 @@ build_musl() {
 	done
 	[ -e "$P/include/linux/mman.h" ] || { echo "dsagent: the kernel's headers (linux-libc-dev, kernel-headers) are missing" >&2; exit 1; }
 	[ -z "$cross" ] || ln -sf "$arch-linux-musl-gcc" "$P/bin/musl-gcc"
+}
+
+# One object, to be linked before the C library: musl's own allocator takes one lock for all threads.
+build_mimalloc() {
+	musl-gcc $flags -DNDEBUG -DMI_MALLOC_OVERRIDE=1 -DMI_STATIC_LIB -ftls-model=initial-exec -fno-builtin-malloc -Iinclude \
+		-c -o "$P/lib/mimalloc.o" src/static.c
 }
 
 build_zlib() {
@@ -159,6 +165,15 @@ build_libarchive() {
 	cp libarchive/archive.h libarchive/archive_entry.h "$P/include/"
 }
 
+build_cmocka() {
+	compile libcmocka.a '-Iinclude -DHAVE_CLOCK_GETTIME_REALTIME -DHAVE_INTTYPES_H -DHAVE_SIGNAL_H -DHAVE_STDINT_H -DHAVE_STDIO_H
+		-DHAVE_STDLIB_H -DHAVE_STRING_H -DHAVE_STRINGS_H -DHAVE_STRUCT_TIMESPEC -DHAVE_TIME_H -DHAVE_UNISTD_H
+		-DHAVE_SETJMP_H -DHAVE_CALLOC -DHAVE_EXIT -DHAVE_FPRINTF -DHAVE_FREE -DHAVE_LONGJMP -DHAVE_SIGLONGJMP
+		-DHAVE_MALLOC -DHAVE_MEMCPY -DHAVE_MEMSET -DHAVE_PRINTF -DHAVE_SETJMP -DHAVE_SIGNAL -DHAVE_STRSIGNAL
+		-DHAVE_STRCMP -DHAVE_CLOCK_GETTIME' src/cmocka.c
+	cp include/cmocka*.h "$P/include/"
+}
+
 unpack() { # NAME VERSION SKIPPED-PATCHES
 	rm -rf "$P/work" && mkdir -p "$P/work/patches"
 	tar -xf "$sources/$1-$2.source" -C "$P/work" --strip-components=1 --no-same-owner
@@ -173,7 +188,8 @@ unpack() { # NAME VERSION SKIPPED-PATCHES
 
 # Nothing here unwinds a stack; assembly brings its tables whatever the flags say.
 lean() {
-	for lib in "$P"/lib/*.a; do
+	for lib in "$P"/lib/*.a "$P"/lib/mimalloc.o; do
+		[ -f "$lib" ] || continue
 		"${cross}objcopy" -R .eh_frame -R .rela.eh_frame "$lib"
 	done
 }
@@ -182,9 +198,9 @@ lean() {
 text_of() { sed -n "/^$1() {/,/^}/p" "$here/build.sh"; }
 
 toolchain=
-grep -v '^#' "$here/manifest" | while read -r name version rest; do
+awk -v use="${4:-}" -f "$here/rows.awk" "$here/manifest" | while read -r name version sha _ _ _ _ patches skip; do
 	fn=build_$(echo "$name" | tr - _)
-	key=$({ echo "$name $version $rest $arch $flags $toolchain"; text_of "$fn"; text_of configure; text_of compile; text_of unpack; text_of lean
+	key=$({ echo "$name $version $sha $patches $skip $arch $flags $toolchain"; text_of "$fn"; text_of configure; text_of compile; text_of unpack; text_of lean
 		"${cross}gcc" --version; } | sha256sum | cut -d' ' -f1)
 	toolchain=${toolchain:-$key}
 	[ "$(cat "$P/done/$name" 2>/dev/null)" != "$key" ] || continue
@@ -192,7 +208,7 @@ grep -v '^#' "$here/manifest" | while read -r name version rest; do
 	rm -f "$P/done/$name"
 	# In the background, since set -e does not hold on the left of ||.
 	(
-		unpack "$name" "$version" "${rest##* }"
+		unpack "$name" "$version" "$skip"
 		cd "$P/work"
 		"$fn"
 		lean

@@ -1,85 +1,62 @@
 #!/bin/sh
-# fetch.sh DIR: the sources that the manifest names, into DIR/<name>-<version>.source and .patches.
-# Each is tried upstream, then as the same archive from Debian's; only what has the pinned SHA-256 is kept.
-# Patches are Debian's alone. apt gets a configuration of its own in DIR: the machine's lists stay as they are.
+# fetch.sh DIR [tests]: the sources that the manifest names, into DIR/<name>-<version>.source and .patches.
+# Each is tried upstream, then in the pool of Debian's archive, then in Debian's snapshots, which forget nothing; only what
+# has the pinned SHA-256 is kept. No index is read: what a newer one no longer lists is in the pool a good while longer.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
-suite=trixie
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-part=$dir/.part
+snapshot=https://snapshot.debian.org/archive
+day=$(sed -n 's/^snapshot: //p' "$here/manifest")
+helper=/usr/lib/apt/apt-helper
+said=$dir/.said
 
 has() { # FILE SHA256
 	[ -f "$1" ] && [ "$(sha256sum <"$1" | cut -d' ' -f1)" = "$2" ]
 }
 
-# Once a run, and only when something is missing.
-apt_ready() {
-	[ ! -f "$dir/apt/ready" ] || return 0
-	command -v apt-get >/dev/null || return 1
-	mkdir -p "$dir/apt/lists/partial" "$dir/apt/cache/archives/partial"
-	: >"$dir/apt/status"
-	# Where the keyring is not installed the pinned hashes alone decide, as they do upstream.
-	trust=signed-by=$keyring
-	[ -f "$keyring" ] || trust=trusted=yes
-	for s in "debian $suite" "debian $suite-updates" "debian-security $suite-security"; do
-		echo "deb-src [$trust] $mirror/$s main"
-	done >"$dir/apt/sources.list"
-	cat >"$dir/apt/apt.conf" <<-END
-		Dir::State "$dir/apt";
-		Dir::State::status "$dir/apt/status";
-		Dir::State::lists "$dir/apt/lists";
-		Dir::Cache "$dir/apt/cache";
-		Dir::Etc::sourcelist "$dir/apt/sources.list";
-		Dir::Etc::sourceparts "/dev/null";
-		APT::Sandbox::User "root";
-	END
-	APT_CONFIG=$dir/apt/apt.conf apt-get -q update >"$dir/apt/log" 2>&1 || return 1
-	touch "$dir/apt/ready"
-}
-
-# A file of one kind from Debian: the name is found by its hash, as apt chooses it.
-from_debian() { # SOURCE=VERSION --tar-only|--diff-only SHA256 FILE
-	apt_ready || return 1
-	rm -rf "$part" && mkdir "$part"
-	(cd "$part" && APT_CONFIG=$dir/apt/apt.conf apt-get -q source --download-only "$2" "$1") >"$dir/apt/log" 2>&1 || true
-	for f in "$part"/*; do
-		if has "$f" "$3"; then mv "$f" "$4" && return 0; fi
-	done
+get() { # ADDRESS SHA256 FILE: apt's own client where there is one, with the machine's proxies and mirrors
+	rm -f "$3.part"
+	case $1 in
+	"$mirror"/*) [ ! -x "$helper" ] || "$helper" -q -o APT::Sandbox::User=root download-file "$1" "$3.part" >"$said" 2>&1 || true ;;
+	esac
+	if [ ! -f "$3.part" ] && command -v curl >/dev/null; then
+		curl -fsSL --connect-timeout 10 --max-time 300 -o "$3.part" "$1" 2>"$said" || true
+	fi
+	if has "$3.part" "$2"; then mv "$3.part" "$3" && return 0; fi
+	[ ! -f "$3.part" ] || echo "what $1 holds has another SHA-256" >"$said"
+	rm -f "$3.part"
 	return 1
 }
 
-from_upstream() { # ADDRESS SHA256 FILE
-	command -v curl >/dev/null || return 1
-	curl -fsSL --proto =https --connect-timeout 10 --max-time 300 -o "$3.part" "$1" 2>/dev/null && has "$3.part" "$2" &&
-		mv "$3.part" "$3" && return 0
-	rm -f "$3.part"
+from_debian() { # POOL-PATH SHA256 FILE
+	[ "$1" != - ] || return 1
+	for place in "$mirror/debian/pool/$1" "$mirror/debian-security/pool/updates/$1" "$snapshot/debian/$day/pool/$1" \
+		"$snapshot/debian-security/$day/pool/updates/$1"; do
+		if get "$place" "$2" "$3"; then return 0; fi
+	done
 	return 1
 }
 
 lost() { # NAME VERSION WHAT
 	echo "dsagent: the $3 of $1 $2 is reached neither upstream nor in Debian's archive with the SHA-256 that" \
-		"packaging/static/manifest pins (the last word of apt: $(tail -n 1 "$dir/apt/log" 2>/dev/null || echo no apt-get here))" >&2
+		"packaging/static/manifest pins (last: $(tail -n 1 "$said" 2>/dev/null))" >&2
 	exit 1
 }
 
-rm -f "$dir/apt/ready"
-grep -v '^#' "$here/manifest" | while read -r name version sha address debian orig patches skip; do
-	: "$skip"
-	[ "$orig" != = ] || orig=$sha
+awk -v use="${2:-}" -f "$here/rows.awk" "$here/manifest" | while read -r name version sha address debian debian_sha patches patches_sha _; do
+	[ "$debian_sha" != - ] || debian_sha=$sha
 	file=$dir/$name-$version.source
-	if ! has "$file" "$sha" && ! has "$file" "$orig"; then
+	if ! has "$file" "$sha" && ! has "$file" "$debian_sha"; then
 		printf '  FETCH %s %s\n' "$name" "$version"
-		from_upstream "$address" "$sha" "$file" || from_debian "$debian" --tar-only "$orig" "$file" ||
-			lost "$name" "$version" source
+		get "$address" "$sha" "$file" || from_debian "$debian" "$debian_sha" "$file" || lost "$name" "$version" source
 	fi
 	file=$dir/$name-$version.patches
-	if [ "$patches" != - ] && ! has "$file" "$patches"; then
-		printf '  FETCH %s %s, patches\n' "$name" "${debian#*=}"
-		from_debian "$debian" --diff-only "$patches" "$file" || lost "$name" "$version" patches
+	if [ "$patches" != - ] && ! has "$file" "$patches_sha"; then
+		printf '  FETCH %s\n' "${patches##*/}"
+		from_debian "$patches" "$patches_sha" "$file" || lost "$name" "$version" patches
 	fi
 done
-rm -rf "$part"
+rm -f "$said"

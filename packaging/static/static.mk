@@ -24,7 +24,7 @@ build/static/dsagent-$(STATIC_ARCH): static-deps
 	@PATH="$(CURDIR)/$(STATIC)/bin:$$PATH" nice -n 10 $(MAKE) -s --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j2) \
 		-o $(STATIC)/agent/.deps B=$(STATIC)/agent CC=musl-gcc OPT=-Os SAN= LDFLAGS= CFLAGS='$(STATIC_CFLAGS)' \
 		PKG_CFLAGS='-isystem $(CURDIR)/$(STATIC)/include' ALL_LDFLAGS='$(STATIC_LD)' \
-		PKG_LIBS='-L$(CURDIR)/$(STATIC)/lib $(STATIC_LIBS)' $(STATIC)/agent/dsagent
+		PKG_LIBS='$(CURDIR)/$(STATIC)/lib/mimalloc.o -L$(CURDIR)/$(STATIC)/lib $(STATIC_LIBS)' $(STATIC)/agent/dsagent
 	@$(STATIC_STRIP) -s -R .comment -o $@.part $(STATIC)/agent/dsagent
 	@sh packaging/static/gate.sh $@.part && mv $@.part $@
 	@printf '  %s: %s bytes\n' $@ "$$(wc -c <$@)"
