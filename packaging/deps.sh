@@ -2,7 +2,7 @@
 # Packages that dsagent is built, tested and linted with.
 #   deps.sh check SET…     names what is missing in one line and fails
 #   deps.sh install SET…   installs it when root asks, else does what check does
-# Sets: build, test (with the throw-away roots of the rigs), lint.
+# Sets: build, test (with the throw-away roots of the rigs), lint, static (both architectures of `make static-all`).
 set -eu
 
 family() {
@@ -17,6 +17,14 @@ packages() {
 	dnf/demo) echo python3 python3-pip ca-certificates ;;
 	apt/test) echo git libcmocka-dev python3 python3-venv curl ca-certificates procps iproute2 util-linux debootstrap dnf rpm createrepo-c strace time busybox shellcheck systemd-container e2fsprogs xfsprogs ;;
 	dnf/test) echo git libcmocka-devel python3 python3-pip procps-ng iproute util-linux dnf rpm-build createrepo_c strace time e2fsprogs xfsprogs ;;
+	apt/static)
+		echo gcc make perl patch xz-utils curl linux-libc-dev qemu-user-static
+		case $(uname -m) in
+		x86_64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+		aarch64) echo gcc-x86-64-linux-gnu libc6-dev-amd64-cross ;;
+		esac
+		;;
+	dnf/static) echo gcc make perl patch xz curl kernel-headers ;;
 	apt/lint) echo clang clang-format clang-tidy cppcheck libclang-rt-dev ;;
 	dnf/lint) echo clang clang-tools-extra cppcheck compiler-rt ;;
 	esac

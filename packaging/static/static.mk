@@ -1,30 +1,71 @@
 # One program without any library of the machine: musl and everything else from source.
-STATIC_ARCH ?= x86_64
-STATIC      := build/static/$(STATIC_ARCH)
-STATIC_LIBS := -lcurl -lcares -lssl -lcrypto -lyaml -ljansson -lexpat -larchive -lzstd -llzma -lz -lpthread -lm
-STATIC_LD   := -static-pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs,--gc-sections,--build-id=none
+STATIC_ARCH  ?= $(shell uname -m)
+STATIC_ARCHS := x86_64 aarch64
+STATIC       := build/static/$(STATIC_ARCH)
+STATIC_BIN   := build/static/dsagent-$(STATIC_ARCH)
+STATIC_LIBS  := -lcurl -lcares -lssl -lcrypto -lyaml -ljansson -lexpat -larchive -lzstd -llzma -lz -lpthread -lm
+STATIC_LD    := -static-pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs,--gc-sections,--build-id=none
 # At -Os gcc sees truncations that the sizes rule out.
 STATIC_CFLAGS := -fno-asynchronous-unwind-tables -fno-unwind-tables -Wno-format-truncation
 STATIC_STRIP  = $(if $(filter $(STATIC_ARCH),$(shell uname -m)),,$(STATIC_ARCH)-linux-gnu-)strip
+# What starts a program of STATIC_ARCH here: nothing, or qemu.
+STATIC_RUN    = $(if $(filter $(STATIC_ARCH),$(shell uname -m)),,qemu-$(STATIC_ARCH)-static)
+# Released sizes: user-data fetches it at every first boot, and it lies beside the system on small images.
+STATIC_MAX    := 4500000
+STATIC_XZ_MAX := 1600000
 
-.PHONY: static static-deps
-static: build/static/dsagent-$(STATIC_ARCH)
+# The agent's own makefile with musl's compiler.
+STATIC_MAKE = PATH="$(CURDIR)/$(STATIC)/bin:$$PATH" nice -n 10 $(MAKE) -s --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j2) \
+	-o $(STATIC)/agent/.deps B=$(STATIC)/agent CC=musl-gcc OPT=-Os SAN= LDFLAGS= CFLAGS='$(STATIC_CFLAGS)' \
+	PKG_CFLAGS='-isystem $(CURDIR)/$(STATIC)/include' ALL_LDFLAGS='$(STATIC_LD)' \
+	PKG_LIBS='$(CURDIR)/$(STATIC)/lib/mimalloc.o -L$(CURDIR)/$(STATIC)/lib $(STATIC_LIBS)'
 
-# What is in place already is left alone.
+.PHONY: static static-all static-deps static-unit static-reproducible test-static test-static-aarch64 sbom
+static: $(STATIC_BIN)
+
+static-all:
+	@sh packaging/deps.sh install static
+	@for a in $(STATIC_ARCHS); do $(MAKE) --no-print-directory static STATIC_ARCH=$$a || exit 1; done
+
+# What is in place already is left alone. Other libraries or flags begin the agent anew.
 static-deps:
-	@sh packaging/static/fetch.sh build/static/src
-	@nice -n 10 sh packaging/static/build.sh $(STATIC_ARCH) build/static/src $(STATIC)
+	@sh packaging/static/fetch.sh build/static/src $(STATIC_WITH)
+	@nice -n 10 sh packaging/static/build.sh $(STATIC_ARCH) build/static/src $(STATIC) $(STATIC_WITH)
+	@if [ ! -f $(STATIC)/agent/.deps ] || [ -n "$$(find $(STATIC)/done packaging/static/static.mk -type f ! -name cmocka \
+		-newer $(STATIC)/agent/.deps)" ]; then rm -rf $(STATIC)/agent && mkdir -p $(STATIC)/agent && touch $(STATIC)/agent/.deps; fi
 
-# Asked anew each time: the second make knows what changed in the agent. Other libraries or flags begin it anew.
-.PHONY: build/static/dsagent-$(STATIC_ARCH)
-build/static/dsagent-$(STATIC_ARCH): static-deps
-	@if [ ! -f $(STATIC)/agent/.deps ] || \
-		[ -n "$$(find $(STATIC)/done packaging/static/static.mk -type f -newer $(STATIC)/agent/.deps)" ]; then \
-		rm -rf $(STATIC)/agent && mkdir -p $(STATIC)/agent && touch $(STATIC)/agent/.deps; fi
-	@PATH="$(CURDIR)/$(STATIC)/bin:$$PATH" nice -n 10 $(MAKE) -s --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j2) \
-		-o $(STATIC)/agent/.deps B=$(STATIC)/agent CC=musl-gcc OPT=-Os SAN= LDFLAGS= CFLAGS='$(STATIC_CFLAGS)' \
-		PKG_CFLAGS='-isystem $(CURDIR)/$(STATIC)/include' ALL_LDFLAGS='$(STATIC_LD)' \
-		PKG_LIBS='$(CURDIR)/$(STATIC)/lib/mimalloc.o -L$(CURDIR)/$(STATIC)/lib $(STATIC_LIBS)' $(STATIC)/agent/dsagent
+# Asked anew each time: the second make knows what changed in the agent.
+.PHONY: $(STATIC_BIN)
+$(STATIC_BIN): static-deps
+	@$(STATIC_MAKE) $(STATIC)/agent/dsagent
 	@$(STATIC_STRIP) -s -R .comment -o $@.part $(STATIC)/agent/dsagent
-	@sh packaging/static/gate.sh $@.part && mv $@.part $@
+	@sh packaging/static/gate.sh $@.part $(STATIC_MAX) $(STATIC_XZ_MAX) $(CURDIR) && mv $@.part $@
 	@printf '  %s: %s bytes\n' $@ "$$(wc -c <$@)"
+
+# Built once more in another folder, deeper, with another -j, umask, home and time zone: the same, bit for bit.
+static-reproducible: $(STATIC_BIN)
+	@sh packaging/static/reproducible.sh $(STATIC_ARCH) $(STATIC_BIN)
+
+sbom: $(STATIC_BIN)
+	@python3 packaging/static/sbom.py --sources build/static/src --version $(VERSION) --arch $(STATIC_ARCH) \
+		--compiler "$$($(STATIC_STRIP:%strip=%gcc) -dumpfullversion)" $(STATIC_BIN) > $(STATIC_BIN).cdx.json.part
+	@mv $(STATIC_BIN).cdx.json.part $(STATIC_BIN).cdx.json
+	@echo '  $(STATIC_BIN).cdx.json'
+
+# The unit tests, linked as the program is.
+static-unit:
+	@$(MAKE) --no-print-directory static-deps STATIC_ARCH=$(STATIC_ARCH) STATIC_WITH=tests
+	@$(STATIC_MAKE) $(UNIT_SRC:%.c=$(STATIC)/agent/%)
+	@sh tests/static/unit.sh "$(STATIC_RUN)" $(UNIT_SRC:%.c=$(STATIC)/agent/%)
+
+# Everything that drives the program, on the static one; ARGS are pytest's.
+test-static: $(STATIC_BIN) $(B)/tests/world $(VENV)/.made
+	@sh packaging/deps.sh install test
+	@$(MAKE) --no-print-directory static-unit sbom STATIC_ARCH=$(STATIC_ARCH)
+	DSAGENT_BUILD=$(B) DSAGENT=$(STATIC_BIN) $(PYTEST) tests/static tests/e2e $(ARGS)
+
+# The other architecture under qemu, which has no openat2(2) before 9.1: what runs below --root is left out.
+test-static-aarch64: $(B)/tests/world $(VENV)/.made
+	@sh packaging/deps.sh install static test
+	@$(MAKE) --no-print-directory static static-unit STATIC_ARCH=aarch64
+	DSAGENT_BUILD=$(B) DSAGENT=build/static/dsagent-aarch64 $(PYTEST) tests/static/test_aarch64.py $(ARGS)
