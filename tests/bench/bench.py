@@ -4,6 +4,7 @@
   no-change   an apply that finds 20 files, 5 packages and a venv in place, beside the shell script that checks the same
               with dpkg-query, and beside ansible-playbook.
   python      from nothing to a working Python set, beside the reference workload's own commands (venv and pip).
+  start       what it costs to be asked for a version or a status, beside cloud-init, the AWS CLI and Ansible.
 
 Runs alternate; medians are printed with minimum and maximum. Wall clock, CPU seconds (all children) and peak resident
 memory of the largest process come from time(1), a launcher small enough not to count as the measured program's memory.
@@ -89,14 +90,16 @@ def write_playbook(work):
         f"    - ansible.builtin.pip: {{name: tabulate, virtualenv: {work}/venv}}\n" + tasks)
 
 
-def ansible(build):
-    """ansible-playbook of a venv under build/, made once; None when the index cannot be reached."""
+def from_pypi(build, package, program):
+    """A program of a venv under build/, made once; None, and a line that says so, when the index cannot be reached."""
     where = build / "bench-venv"
-    if not (where / "bin/ansible-playbook").exists():
+    if not (where / "bin/pip").exists():
         venv.create(where, with_pip=True)
-        if subprocess.run([where / "bin/pip", "install", "-q", "ansible-core"]).returncode:
+    if not (where / "bin" / program).exists():
+        if subprocess.run([where / "bin/pip", "install", "-q", package]).returncode:
+            print(f"bench: {package} cannot be had from the package index: its rows are missing", file=sys.stderr)
             return None
-    return where / "bin/ansible-playbook"
+    return where / "bin" / program
 
 
 def bench_no_change(agent, build, runs):
@@ -107,11 +110,9 @@ def bench_no_change(agent, build, runs):
             make(work)
         commands = {"dsagent apply": [str(agent), "apply", f"{work}/recipe.yaml"],
                     "sh and dpkg-query": ["bash", f"{work}/script.sh"]}
-        playbook = ansible(build)
+        playbook = from_pypi(build, "ansible-core", "ansible-playbook")
         if playbook:
             commands["ansible-playbook"] = [str(playbook), f"{work}/play.yml"]
-        else:
-            print("bench: ansible-core cannot be had from the package index: its row is missing", file=sys.stderr)
         rows = {name: [] for name in commands}
         for argv in commands.values():
             sample(argv, env, work)  # the first run does the work
@@ -150,12 +151,59 @@ def bench_python(agent, build, repo, runs):
     table(f"to ready: sets {', '.join(SETS)} from nothing, cold caches ({runs} alternating runs)", rows, "dsagent apply")
 
 
+def cloud_init(repo):
+    """Debian's, of this machine or of the rig's root; None if there is neither."""
+    root = repo / "build/rig/cloudinit"
+    if shutil.which("cloud-init"):
+        return ["cloud-init"]
+    return ["/usr/sbin/chroot", str(root), "cloud-init"] if os.geteuid() == 0 and (root / ".made").exists() else None
+
+
+def start_commands(agents, build, repo, work, env):
+    """Name, argv and how many runs make one sample."""
+    (work / "r.yaml").write_text(f"steps: [{{file: {{path: {work}/f, content: x}}}}]\n")
+    sample([str(agents["dsagent"]), "apply", f"{work}/r.yaml"], env, work)  # status has something to say
+    found = []
+    for name, agent in agents.items():
+        found += [(f"{name} version", [str(agent), "version"], 200), (f"{name} status", [str(agent), "status"], 200)]
+    found += [("sh -c :", ["sh", "-c", ":"], 200), ("python3 -c pass", ["python3", "-c", "pass"], 20)]
+    found += [(f"cloud-init {words}", [*cloud_init(repo), words], 5) for words in ("--version", "status") if cloud_init(repo)]
+    if not cloud_init(repo):
+        print("bench: cloud-init is neither installed nor, for root, in the rig's root (sh tests/rig/cloudinit.sh): its rows are "
+              "missing", file=sys.stderr)
+    for package, program in (("awscli", "aws"), ("ansible-core", "ansible")):
+        path = from_pypi(build, package, program)
+        if path:
+            found.append((f"{program} --version", [str(path), "--version"], 5))
+    return found
+
+
+def bench_start(agent, build, repo, runs):
+    agents = {"dsagent": agent}
+    static = repo / "build/static" / f"dsagent-{os.uname().machine}"
+    if static.exists() and static != agent:
+        agents["dsagent, static,"] = static
+    with tempfile.TemporaryDirectory(dir=build) as name:
+        work = Path(name)
+        env = clean_env(work / "home")
+        commands = start_commands(agents, build, repo, work, env)
+        rows = {row: [] for row, _, _ in commands}
+        for _ in range(runs):
+            for row, argv, repeat in commands:
+                rows[row].append(fine_sample(argv, env, work, repeat))
+    print(f"\nstart-up ({runs} alternating runs)\n{'':34}{'wall ms':>22}{'CPU ms':>10}{'peak MiB':>10}")
+    for row, samples in rows.items():
+        walls = [s[0] * 1000 for s in samples]
+        spread = f"{statistics.median(walls):.1f} ({min(walls):.1f}-{max(walls):.1f})"
+        print(f"{row:34}{spread:>22}{statistics.median(s[1] * 1000 for s in samples):>10.1f}{max(s[2] for s in samples):>10.1f}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--agent", default="build/dsagent", type=Path)
     parser.add_argument("--runs", default=5, type=int)
     parser.add_argument("--python-runs", default=2, type=int)
-    parser.add_argument("--only", choices=["no-change", "python"])
+    parser.add_argument("--only", choices=["no-change", "python", "start"])
     args = parser.parse_args()
     repo = Path(__file__).resolve().parents[2]
     agent = args.agent.resolve()
@@ -164,6 +212,8 @@ def main():
         sys.exit("bench: /usr/bin/time is missing (package: time)")
     if args.only in (None, "no-change"):
         bench_no_change(agent, build, args.runs)
+    if args.only in (None, "start"):
+        bench_start(agent, build, repo, args.runs)
     if args.only in (None, "python"):
         bench_python(agent, build, repo, args.python_runs)
 
