@@ -64,12 +64,14 @@ int fs_fail(const struct fs_root *root, const char *verb, const char *path, int 
 int fs_root_open(const char *dir, struct fs_root *ret_root, struct err *err) {
 	char *real AUTO_FREE = realpath(dir ? dir : "/", NULL);
 	struct fs_root root = {.fd = -1};
+	const char *path = real;
 	int sh AUTO_CLOSE = -1;
 
 	if (!real) return err_set_errno(err, errno, "cannot use %s as root", dir);
-	root.fd = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root.fd < 0) return err_set_errno(err, errno, "cannot use %s as root", real);
-	root.path = mem_strdup(strcmp(real, "/") == 0 ? "" : real);
+	if (str_starts(path, "//")) path++; /* POSIX lets two slashes stand at the beginning, and musl does */
+	root.fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root.fd < 0) return err_set_errno(err, errno, "cannot use %s as root", path);
+	root.path = mem_strdup(strcmp(path, "/") == 0 ? "" : path);
 	sh = fs_open_raw(&root, "/bin/sh", O_PATH, 0);
 	if (sh < 0 && (errno == ENOSYS || (errno == EPERM && !fs_root_is_host(&root)))) {
 		int rc = fs_fail(&root, "open", "/bin/sh", ENOSYS, err);

@@ -69,6 +69,12 @@ static int unknown_option(const struct opt_verb *verb, const struct rows *rows, 
 	return err_set(err, ERR_INVALID, "unknown option --%s; see `dsagent %s --help`", word, verb->name);
 }
 
+/* optopt tells: where the word is in argv, C libraries do not agree. */
+static int needs_value(const struct rows *rows, int option, struct err *err) {
+	if (option < 256) return err_set(err, ERR_INVALID, "-%c needs a value", option);
+	return err_set(err, ERR_INVALID, "--%s needs a value", rows->opts[option - 256]->name);
+}
+
 static int check_args(const struct opt_verb *verb, const struct strs *args, struct err *err) {
 	if (args->count < verb->min_args)
 		return err_set(err, ERR_INVALID, "an argument is missing: dsagent %s %s", verb->name, verb->arguments);
@@ -97,7 +103,7 @@ int opt_read(const struct opt_verb *verb, struct context *ctx, int argc, char **
 	optind = 0; /* getopt(3): starts anew */
 	for (int c; (c = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
 		if (c == '?') return unknown_option(verb, &rows, argv[optind - 1], optopt < 256 ? optopt : 0, err);
-		if (c == ':') return err_set(err, ERR_INVALID, "%s needs a value", argv[optind - 1]);
+		if (c == ':') return needs_value(&rows, optopt, err);
 		size_t row = 0;
 		if (c >= 256)
 			row = (size_t)c - 256;

@@ -60,6 +60,7 @@ build_musl() {
 
 # One object, to be linked before the C library: musl's own allocator takes one lock for all threads.
 build_mimalloc() {
+	# shellcheck disable=SC2086
 	musl-gcc $flags -DNDEBUG -DMI_MALLOC_OVERRIDE=1 -DMI_STATIC_LIB -ftls-model=initial-exec -fno-builtin-malloc -Iinclude \
 		-c -o "$P/lib/mimalloc.o" src/static.c
 }
@@ -168,8 +169,9 @@ build_libarchive() {
 	cp libarchive/archive.h libarchive/archive_entry.h "$P/include/"
 }
 
+# For the tests only.
 build_cmocka() {
-	compile libcmocka.a '-Iinclude -DHAVE_CLOCK_GETTIME_REALTIME -DHAVE_INTTYPES_H -DHAVE_SIGNAL_H -DHAVE_STDINT_H -DHAVE_STDIO_H
+	compile libcmocka.a '-Iinclude -DHAVE_UINTPTR_T -DHAVE_CLOCK_GETTIME_REALTIME -DHAVE_INTTYPES_H -DHAVE_SIGNAL_H -DHAVE_STDINT_H -DHAVE_STDIO_H
 		-DHAVE_STDLIB_H -DHAVE_STRING_H -DHAVE_STRINGS_H -DHAVE_STRUCT_TIMESPEC -DHAVE_TIME_H -DHAVE_UNISTD_H
 		-DHAVE_SETJMP_H -DHAVE_CALLOC -DHAVE_EXIT -DHAVE_FPRINTF -DHAVE_FREE -DHAVE_LONGJMP -DHAVE_SIGLONGJMP
 		-DHAVE_MALLOC -DHAVE_MEMCPY -DHAVE_MEMSET -DHAVE_PRINTF -DHAVE_SETJMP -DHAVE_SIGNAL -DHAVE_STRSIGNAL

@@ -7,6 +7,7 @@ arch=$1
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 knows() { # VERSION-LINE
+	# shellcheck disable=SC2046
 	set -- $(echo "$1" | sed -n 's/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
 	[ "${1:-0}" -gt 9 ] || { [ "${1:-0}" = 9 ] && [ "$2" -ge 2 ]; }
 }

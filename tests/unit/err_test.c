@@ -12,16 +12,9 @@
 static const struct {
 	int errnum;
 	enum err_code code;
-	const char *msg;
 } errnos[] = {
-	{ENOENT, ERR_NOT_FOUND, "cannot open /x: No such file or directory"},
-	{EACCES, ERR_DENIED, "cannot open /x: Permission denied"},
-	{ENOSPC, ERR_NO_SPACE, "cannot open /x: No space left on device"},
-	{EDQUOT, ERR_NO_SPACE, "cannot open /x: Disk quota exceeded"},
-	{ENOMEM, ERR_NO_MEMORY, "cannot open /x: Cannot allocate memory"},
-	{EIO, ERR_IO, "cannot open /x: Input/output error"},
-	{EINVAL, ERR_INVALID, "cannot open /x: Invalid argument"},
-	{ENOSYS, ERR_UNSUPPORTED, "cannot open /x: Function not implemented"},
+	{ENOENT, ERR_NOT_FOUND}, {EACCES, ERR_DENIED}, {ENOSPC, ERR_NO_SPACE}, {EDQUOT, ERR_NO_SPACE},
+	{ENOMEM, ERR_NO_MEMORY}, {EIO, ERR_IO},	       {EINVAL, ERR_INVALID},  {ENOSYS, ERR_UNSUPPORTED},
 };
 
 static const struct {
@@ -74,10 +67,12 @@ static void own_message_may_be_an_argument(void **state) {
 static void errnos_have_codes(void **state) {
 	for (size_t i = 0; i < sizeof errnos / sizeof *errnos; i++) {
 		struct err err;
+		char msg[256];
 
+		(void)snprintf(msg, sizeof msg, "cannot open /x: %s", strerror(errnos[i].errnum));
 		assert_int_equal(err_set_errno(&err, errnos[i].errnum, "cannot open %s", "/x"), -(int)errnos[i].code);
 		assert_int_equal(err.code, errnos[i].code);
-		assert_string_equal(err.msg, errnos[i].msg);
+		assert_string_equal(err.msg, msg);
 	}
 }
 
