@@ -4,7 +4,10 @@ STATIC_ARCHS := x86_64 aarch64
 STATIC       := build/static/$(STATIC_ARCH)
 STATIC_BIN   := build/static/dsagent-$(STATIC_ARCH)
 STATIC_LIBS  := -lcurl -lcares -lssl -lcrypto -lyaml -ljansson -lexpat -larchive -lzstd -llzma -lz -lpthread -lm
-STATIC_LD    := -static-pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs,--gc-sections,--build-id=none
+STATIC_LD     = -static-pie -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=none$(STATIC_RELR)
+# Small relocations; for aarch64 binutils have them from 2.43 on.
+STATIC_RELR   = $(if $(filter x86_64,$(STATIC_ARCH)),$(comma)-z$(comma)pack-relative-relocs)
+comma        := ,
 # At -Os gcc sees truncations that the sizes rule out. cmocka.h takes another libc's macro for the sign of a uintptr_t.
 STATIC_CFLAGS := -fno-asynchronous-unwind-tables -fno-unwind-tables -Wno-format-truncation -DHAVE_UINTPTR_T
 STATIC_STRIP  = $(if $(filter $(STATIC_ARCH),$(shell uname -m)),,$(STATIC_ARCH)-linux-gnu-)strip
