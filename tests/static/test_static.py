@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -120,6 +121,14 @@ def test_the_broken_openssl_cnf_is_broken(tmp_path):
     (tmp_path / "broken.cnf").write_text(BROKEN)
     env = {**os.environ, "OPENSSL_CONF": str(tmp_path / "broken.cnf")}
     assert subprocess.run(["openssl", "dgst", "-sha256", "/dev/null"], env=env, capture_output=True).returncode != 0
+
+
+def test_the_roots_are_what_their_comments_say():
+    text = (TOP / "agent/io/ca_roots.pem").read_text()
+    said = re.findall(r"^# SHA-256 (\S+)\n(-----BEGIN.*?END CERTIFICATE-----)", text, re.M | re.S)
+    assert len(said) == text.count("BEGIN CERTIFICATE") == 5
+    for fingerprint, pem in said:
+        assert hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest() == fingerprint.replace(":", "").lower()
 
 
 def gate(program, most=10**9, xz_most=10**9, path="/not/in/any/program"):

@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #define ERR_STATE openssl_err_state /* as in fmt/cert.c */
@@ -181,6 +182,7 @@ static int make_certificates(void **state) {
 	int64_t now_s = clock_now_ms() / 1000;
 
 	(void)state;
+	(void)signal(SIGPIPE, SIG_IGN); /* a client that refuses the server hangs up while it still writes */
 	strs_add(&names, "127.0.0.1");
 	assert_int_equal(cert_make(&names, now_s, 2, &own, &own_key, &err), 0);
 	assert_int_equal(cert_make(&names, now_s, 2, &other, &other_key, &err), 0);
