@@ -64,13 +64,14 @@ static-unit:
 	@sh tests/static/unit.sh "$(STATIC_RUN)" $(STATIC_UNIT)
 
 # Everything that drives the program, on the static one; ARGS are pytest's. The smoke is what CI runs.
-STATIC_PYTEST = DSAGENT_BUILD=$(B) DSAGENT=$(STATIC_BIN) $(PYTEST)
+STATIC_SMOKE  := cli validate apply imds step_download
+STATIC_PYTEST  = DSAGENT_BUILD=$(B) DSAGENT=$(STATIC_BIN) $(PYTEST)
 test-static: sbom $(B)/tests/world $(VENV)/.made
 	@$(MAKE) --no-print-directory static-unit
 	$(STATIC_PYTEST) tests/static tests/e2e $(ARGS)
 
 test-static-smoke: sbom $(B)/tests/world $(VENV)/.made
-	$(STATIC_PYTEST) tests/static tests/e2e/test_cli.py tests/e2e/test_validate.py tests/e2e/test_apply.py tests/e2e/test_tags.py
+	$(STATIC_PYTEST) tests/static $(STATIC_SMOKE:%=tests/e2e/test_%.py)
 
 # The other architecture under qemu. The program starts itself anew only where systemd runs, so a script may stand for it.
 test-static-aarch64: $(B)/tests/world $(VENV)/.made

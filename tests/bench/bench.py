@@ -161,11 +161,14 @@ def cloud_init(repo):
 
 def start_commands(agents, build, repo, work, env):
     """Name, argv and how many runs make one sample."""
-    (work / "r.yaml").write_text(f"steps: [{{file: {{path: {work}/f, content: x}}}}]\n")
-    sample([str(agents["dsagent"]), "apply", f"{work}/r.yaml"], env, work)  # status has something to say
+    (work / "tree/etc").mkdir(parents=True)
+    (work / "tree/etc/os-release").write_text("ID=debian\n")
+    (work / "r.yaml").write_text("steps: [{file: {path: /f, content: x}}]\n")
+    status = ["--root", f"{work}/tree", "status"]
+    sample([str(agents["dsagent"]), *status[:2], "apply", f"{work}/r.yaml"], env, work)  # status has something to say
     found = []
     for name, agent in agents.items():
-        found += [(f"{name} version", [str(agent), "version"], 200), (f"{name} status", [str(agent), "status"], 200)]
+        found += [(f"{name} version", [str(agent), "version"], 200), (f"{name} status", [str(agent), *status], 200)]
     found += [("sh -c :", ["sh", "-c", ":"], 200), ("python3 -c pass", ["python3", "-c", "pass"], 20)]
     found += [(f"cloud-init {words}", [*cloud_init(repo), words], 5) for words in ("--version", "status") if cloud_init(repo)]
     if not cloud_init(repo):
