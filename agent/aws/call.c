@@ -60,6 +60,7 @@ static int send_once(const struct call *c, struct http_response *ret_answer, str
 	AUTO_STRS struct strs headers = {0};
 	const struct aws_request *req = c->req;
 	const char *body = req->body ? req->body : "";
+	size_t body_len = req->body_len ? req->body_len : strlen(body);
 	struct call_target target;
 	const struct cred *cred;
 	char hash[SHA256_HEX_SIZE], *token_line;
@@ -68,7 +69,7 @@ static int send_once(const struct call *c, struct http_response *ret_answer, str
 
 	if (call_aim(c->aws, req, region_of(c), &arena, &target, err) != 0) return -(int)err->code;
 	if (cred_get(c->aws->creds, &cred, err) != 0) return -(int)err->code;
-	digest_sha256_hex(body, strlen(body), hash);
+	digest_sha256_hex(body, body_len, hash);
 	token_line = add_headers(c, &target, cred, now, hash, &arena, &headers);
 	strs_add(&headers, sigv4_authorization(
 				   &(struct sigv4_request){
@@ -90,7 +91,7 @@ static int send_once(const struct call *c, struct http_response *ret_answer, str
 			     .url = make_url(&target, req->query, &arena),
 			     .headers = &headers,
 			     .body = req->body,
-			     .body_len = strlen(body),
+			     .body_len = body_len,
 			     .connect_timeout_ms = req->connect_timeout_ms,
 			     .total_timeout_ms = req->total_timeout_ms,
 			     .body_max = req->body_max,

@@ -44,6 +44,7 @@ struct aws_request {
 	const char *const *query; /* name, value, …, NULL; may be NULL */
 	const char *content_type; /* may be NULL */
 	const char *body;	  /* may be NULL */
+	size_t body_len;	  /* 0: up to the NUL */
 	size_t body_max;	  /* cap on the answer */
 	struct retry_policy retry;
 	int64_t connect_timeout_ms, total_timeout_ms;

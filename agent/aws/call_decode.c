@@ -9,7 +9,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "base/parse.h"
 #include "base/str.h"
 #include "fmt/xml.h"
@@ -115,20 +114,6 @@ static void say(const struct http_response *answer, const struct fields *f, stru
 	err->is_retryable = is_transient(answer->status, f->code);
 }
 
-/** "Fri, 24 May 2013 00:00:00 GMT" (RFC 9110, IMF-fixdate) as epoch seconds; false for any other form. */
-static bool parse_http_date(const char *s, int64_t *ret_epoch_s) {
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	AUTO_FREE char *iso = NULL;
-	struct err ignored;
-	unsigned month = 0;
-
-	if (!s || strlen(s) != 29 || !str_ends(s, " GMT")) return false;
-	while (month < 12 && strncmp(months + 3 * (size_t)month, s + 8, 3) != 0) month++;
-	if (month == 12) return false;
-	iso = mem_printf("%.4s-%02u-%.2sT%.8sZ", s + 12, month + 1, s + 5, s + 17);
-	return parse_time(iso, ret_epoch_s, &ignored) == 0;
-}
-
 static void read_headers(const struct http_response *answer, int64_t now, struct call_failure *f) {
 	AUTO_FREE char *date = http_header(answer, "Date");
 	AUTO_FREE char *retry_after = http_header(answer, "Retry-After");
@@ -136,7 +121,7 @@ static void read_headers(const struct http_response *answer, int64_t now, struct
 	struct err ignored;
 	int64_t value;
 
-	if (parse_http_date(date, &value)) f->skew_s = value - now;
+	if (http_parse_date(date, &value)) f->skew_s = value - now;
 	if (retry_after && parse_i64(retry_after, 0, RETRY_AFTER_MAX_S, &value, &ignored) == 0)
 		f->retry_after_ms = value * 1000;
 	if (region) copy(f->region, sizeof f->region, region);

@@ -1,48 +1,24 @@
 /*
- * References: EC2 API Reference, "Query requests", CreateTags, DescribeTags; EC2 User Guide, "Tag restrictions". The
- * body is percent-encoded after RFC 3986: a space is %20, never '+'.
+ * References: EC2 API Reference, "Query requests", CreateTags, DescribeTags; EC2 User Guide, "Tag restrictions".
  */
 #include "aws/ec2.h"
 
-#include "aws/call.h"
+#include "aws/query.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "fmt/codec.h"
 #include "fmt/xml.h"
 
 #define TAG_KEY_MAX 128
 #define TAGS_MAX 50		/* on one resource */
-#define FORM_MAX (256 * 1024)	/* 50 tags of 384 characters of 4 bytes, each byte written as three, and names */
 #define ANSWER_MAX (256 * 1024) /* 50 tags with their XML; errors are smaller */
-#define CONNECT_TIMEOUT_MS 5000 /* a private subnet without an endpoint: give up early */
-#define TOTAL_TIMEOUT_MS 15000
-
-static void add_value(struct buf *form, const char *value) {
-	AUTO_BUF struct buf encoded = BUF_INIT(FORM_MAX);
-
-	codec_percent(value, false, &encoded);
-	buf_add(form, encoded.data, encoded.len);
-}
+#define VERSION "2016-11-15"
 
 static int post(struct aws *aws, const struct buf *form, const struct retry_policy *retry, struct buf *ret_answer,
 		char *ret_code, struct err *err) {
-	const struct aws_request req = {
-		.service = "ec2",
-		.method = "POST",
-		.path = "/",
-		.content_type = "application/x-www-form-urlencoded; charset=utf-8",
-		.body = buf_str(form),
-		.body_max = ANSWER_MAX,
-		.retry = *retry,
-		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
-		.total_timeout_ms = TOTAL_TIMEOUT_MS,
-	};
-
-	if (buf_check(form, "the request", err) != 0) return -(int)err->code;
-	return aws_call(aws, &req, ret_answer, ret_code, err);
+	return query_post(aws, "ec2", form, ANSWER_MAX, retry, ret_answer, ret_code, err);
 }
 
 /** EC2 would refuse it all the same, but less clearly and after a round trip. */
@@ -83,22 +59,24 @@ static int on_created(const char *path, const char *text, void *arg) {
 	return 0;
 }
 
+static void add_tags(struct buf *form, const char *resource_id, const struct ec2_tag *tags, size_t count) {
+	query_begin(form, "CreateTags", VERSION);
+	query_add(form, "ResourceId.1", resource_id);
+	for (size_t i = 0; i < count; i++) {
+		query_add_at(form, "Tag.%zu.Key", i + 1, tags[i].key);
+		query_add_at(form, "Tag.%zu.Value", i + 1, tags[i].value);
+	}
+}
+
 int ec2_create_tags(struct aws *aws, const char *resource_id, const struct ec2_tag *tags, size_t count,
 		    const struct retry_policy *retry, struct err *err) {
-	AUTO_BUF struct buf form = BUF_INIT(FORM_MAX), answer = {0};
+	AUTO_BUF struct buf form = BUF_INIT(QUERY_FORM_MAX), answer = {0};
 	struct created created = {0};
 	char code[64] = "";
 
 	if (count == 0) return 0;
 	if (check_tags(tags, count, err) != 0) return -(int)err->code;
-	buf_adds(&form, "Action=CreateTags&Version=2016-11-15&ResourceId.1=");
-	add_value(&form, resource_id);
-	for (size_t i = 0; i < count; i++) {
-		buf_addf(&form, "&Tag.%zu.Key=", i + 1);
-		add_value(&form, tags[i].key);
-		buf_addf(&form, "&Tag.%zu.Value=", i + 1);
-		add_value(&form, tags[i].value);
-	}
+	add_tags(&form, resource_id, tags, count);
 	if (post(aws, &form, retry, &answer, code, err) != 0) return explain(code, "CreateTags", resource_id, err);
 	if (xml_parse(buf_str(&answer), answer.len, on_created, &created, err) != 0)
 		return err_wrap(err, "ec2:CreateTags for %s: the answer", resource_id);
@@ -107,6 +85,17 @@ int ec2_create_tags(struct aws *aws, const char *resource_id, const struct ec2_t
 		return err_set(err, ERR_REMOTE, "ec2:CreateTags for %s: HTTP 200, but the answer is not a success",
 			       resource_id);
 	return 0;
+}
+
+int ec2_may_tag(struct aws *aws, const char *resource_id, const struct retry_policy *retry, struct err *err) {
+	static const struct ec2_tag tag = {"dsagent:status", "running"};
+	AUTO_BUF struct buf form = BUF_INIT(QUERY_FORM_MAX), answer = {0};
+	char code[64] = "";
+
+	add_tags(&form, resource_id, &tag, 1);
+	query_add(&form, "DryRun", "true");
+	if (post(aws, &form, retry, &answer, code, err) == 0) return 0; /* stand-ins for EC2 know no dry run */
+	return str_eq(code, "DryRunOperation") ? 0 : explain(code, "CreateTags", resource_id, err);
 }
 
 struct described {
@@ -135,28 +124,29 @@ static int on_described(const char *path, const char *text, void *arg) {
 
 /** A filter's value: '*' and '?' are wildcards there unless escaped (EC2 API Reference, "Filter"). */
 static void add_prefix(struct buf *form, const char *prefix) {
-	AUTO_BUF struct buf pattern = BUF_INIT(FORM_MAX);
+	AUTO_BUF struct buf pattern = BUF_INIT(QUERY_FORM_MAX);
 
 	for (; *prefix; prefix++) {
 		if (strchr("*?\\", *prefix)) buf_addc(&pattern, '\\');
 		buf_addc(&pattern, *prefix);
 	}
 	buf_addc(&pattern, '*');
-	add_value(form, buf_str(&pattern));
+	query_add(form, "Filter.2.Value.1", buf_str(&pattern));
 }
 
 int ec2_describe_tags(struct aws *aws, const char *resource_id, const char *prefix, struct arena *arena,
 		      struct ec2_tag **ret_tags, size_t *ret_count, struct err *err) {
 	static const struct retry_policy retry = {.base_ms = 200, .cap_ms = 5000, .budget_ms = 30000, .attempts = 4};
-	AUTO_BUF struct buf form = BUF_INIT(FORM_MAX), answer = {0};
+	AUTO_BUF struct buf form = BUF_INIT(QUERY_FORM_MAX), answer = {0};
 	struct described d = {.arena = arena, .prefix = prefix};
 	char code[64] = "";
 	int rc;
 
 	/* A resource has at most 50 tags, a page of the answer 1000: there is no second page. */
-	buf_adds(&form, "Action=DescribeTags&Version=2016-11-15&Filter.1.Name=resource-id&Filter.1.Value.1=");
-	add_value(&form, resource_id);
-	buf_adds(&form, "&Filter.2.Name=key&Filter.2.Value.1=");
+	query_begin(&form, "DescribeTags", VERSION);
+	query_add(&form, "Filter.1.Name", "resource-id");
+	query_add(&form, "Filter.1.Value.1", resource_id);
+	query_add(&form, "Filter.2.Name", "key");
 	add_prefix(&form, prefix);
 	if (post(aws, &form, &retry, &answer, code, err) != 0) return explain(code, "DescribeTags", resource_id, err);
 	rc = xml_parse(buf_str(&answer), answer.len, on_described, &d, err);

@@ -23,6 +23,10 @@ struct ec2_tag {
 CHECK_RESULT int ec2_create_tags(struct aws *aws, const char *resource_id, const struct ec2_tag *tags, size_t count,
 				 const struct retry_policy *retry, struct err *err);
 
+/** Asks whether ec2_create_tags would be allowed, without doing it (DryRun). ERR_DENIED names the permission. */
+CHECK_RESULT int ec2_may_tag(struct aws *aws, const char *resource_id, const struct retry_policy *retry,
+			     struct err *err);
+
 /** The tags of one resource, keys starting with prefix, in the arena. */
 CHECK_RESULT int ec2_describe_tags(struct aws *aws, const char *resource_id, const char *prefix, struct arena *arena,
 				   struct ec2_tag **ret_tags, size_t *ret_count, struct err *err);

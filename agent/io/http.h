@@ -69,3 +69,6 @@ void http_response_clear(struct http_response *response);
 
 /** The value of the first header of that name (case ignored), copied; NULL if absent. The caller frees. */
 char *http_header(const struct http_response *response, const char *name);
+
+/** "Fri, 24 May 2013 00:00:00 GMT" (RFC 9110, IMF-fixdate) as epoch seconds; false for any other form. */
+bool http_parse_date(const char *s, int64_t *ret_epoch_s);
