@@ -7,8 +7,6 @@
 #include <spawn.h>
 #include <unistd.h>
 
-#include "aws/call.h"
-#include "aws/ec2.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fs.h"
@@ -16,13 +14,14 @@
 #include "base/str.h"
 #include "cli/boot.h"
 #include "cli/cli.h"
+#include "cli/config.h"
 #include "cli/context.h"
 #include "cli/packaged.h"
+#include "cli/remote.h"
 #include "engine/run.h"
 #include "fmt/diag.h"
 #include "recipe/facts.h"
 #include "report/report.h"
-#include "report/tags.h"
 #include "sys/machine.h"
 #include "sys/unit.h"
 
@@ -33,6 +32,8 @@
 #define PATH_BYTES_MAX 4096
 /* What `apply --boot` says before it has a status to say it in. */
 #define LOG_PATH "/var/lib/dsagent/boot.log"
+/* A script of user-data waits for it, and cloud-init for the script. */
+#define COMPLAIN_MS (15LL * 1000)
 
 static int make_machine(struct context *ctx, const struct fs_root *root, struct machine *ret_machine, struct err *err) {
 	const struct facts *facts = NULL;
@@ -141,32 +142,25 @@ int boot_start(struct context *ctx, const struct fs_root *root, const char **ret
 	return 0;
 }
 
-static void complain_by_tags(struct context *ctx, const char *text, struct err *err) {
-	static const struct retry_policy few = {.base_ms = 1000, .cap_ms = 4000, .budget_ms = 10000, .attempts = 3};
+/* As a run that has failed before it began. */
+static void tell(struct context *ctx, const struct fs_root *root, const char *text, struct err *err) {
 	struct run_view view = {.status = RUN_FAILED, .run_id = "", .recipe = "", .version = DSAGENT_VERSION};
-	struct ec2_tag tags[TAG_COUNT];
-	struct tag_set set;
-	struct aws *aws = NULL;
-	const struct facts *facts = NULL;
-	size_t count = 0;
-	if (context_facts(ctx, &facts, err) || !facts->has_instance) return;
-	if (context_aws(ctx, &aws, err)) return;
-	struct aws here = *aws; /* an instance can be tagged in its own region alone, whatever AWS_REGION says */
-	here.region = facts->instance.region;
-	here.domain = facts->instance.domain[0] ? facts->instance.domain : aws_domain_for_region(here.region);
+	struct event ended = {.type = EVENT_RUN_ENDED, .at_ms = clock_now_ms(), .step = SIZE_MAX};
+	struct config config = config_load(ctx, root);
+	struct remote_how how = {.config = &config, .linger_ms = COMPLAIN_MS};
+	struct sink *remote = NULL;
+	if (context_facts(ctx, &how.facts, err) || remote_open(ctx, &how, &remote, err) || !remote) return;
 	(void)snprintf(view.error, sizeof view.error, "%s", text); /* a tag holds less by far */
-	view.started_at_ms = view.updated_at_ms = view.ended_at_ms = clock_now_ms();
-	tag_set_fill(&view, &set);
-	for (size_t i = 0; i < TAG_COUNT; i++)
-		if (i != TAG_GPU) tags[count++] = (struct ec2_tag){tag_keys[i], set.values[i]};
-	if (ec2_create_tags(&here, facts->instance.instance_id, tags, count, &few, err))
-		log_warning("no EC2 tags: %s", err->msg);
+	view.started_at_ms = view.updated_at_ms = view.ended_at_ms = ended.at_ms;
+	remote->event(remote, &ended, &view);
+	remote->close(remote);
 }
 
 void boot_complain(struct context *ctx, const struct fs_root *root, const char *text) {
-	struct err ignored = {0};
+	struct err err = {0};
 	report_console_say(root, text);
-	complain_by_tags(ctx, text, &ignored);
+	tell(ctx, root, text, &err);
+	if (err.code) log_warning("nobody is told: %s", err.msg);
 }
 
 int boot_refuse(struct context *ctx, const struct fs_root *root, struct diags *diags) {

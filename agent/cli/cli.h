@@ -39,10 +39,12 @@ int cli_print_json(const struct js *js);
 
 int cmd_apply(struct context *ctx, int argc, char **argv);
 int cmd_boot(struct context *ctx, int argc, char **argv);
+int cmd_bundle(struct context *ctx, int argc, char **argv);
 int cmd_clean(struct context *ctx, int argc, char **argv);
 int cmd_doctor(struct context *ctx, int argc, char **argv);
 int cmd_explain(struct context *ctx, int argc, char **argv);
 int cmd_facts(struct context *ctx, int argc, char **argv);
+int cmd_fleet(struct context *ctx, int argc, char **argv);
 int cmd_logs(struct context *ctx, int argc, char **argv);
 int cmd_plan(struct context *ctx, int argc, char **argv);
 int cmd_schema(struct context *ctx, int argc, char **argv);

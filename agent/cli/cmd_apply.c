@@ -12,9 +12,13 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/boot.h"
+#include "cli/bundle.h"
 #include "cli/cli.h"
+#include "cli/config.h"
 #include "cli/context.h"
 #include "cli/opt.h"
+#include "cli/preflight.h"
+#include "cli/remote.h"
 #include "engine/manifest.h"
 #include "engine/run.h"
 #include "engine/state.h"
@@ -31,13 +35,10 @@
 #define LOCK_SAY_EVERY_MS (30LL * 1000)
 /* Logs of older runs go when a new one begins. */
 #define RUNS_KEPT 20
-#define TAG_INTERVAL_MS (15LL * 1000)
-/* With full jitter 20 throttled calls take two minutes: well within the budget of the last state. */
-#define TAG_BACKOFF_BASE_MS 1000
-#define TAG_BACKOFF_CAP_MS (12LL * 1000)
-#define TAG_FINAL_BUDGET_MS (5LL * 60 * 1000)
-/* By hand one waits only a moment for the last tags; the sender goes on by itself. */
-#define TAG_LINGER_HAND_MS (3LL * 1000)
+/* By hand one waits only a moment for the last word to arrive; the reporter goes on by itself. The service waits as
+ * long as it tries: with the service, systemd ends everything that it started. */
+#define LINGER_HAND_MS (3LL * 1000)
+#define LINGER_BOOT_MS (21LL * 60 * 1000)
 #define SINKS_MAX 5
 /* systemctl only asks for it. */
 #define REBOOT_MS (60LL * 1000)
@@ -57,7 +58,7 @@ static const struct opt options[] = {
 	{"only", 0, "ID", "run only this step; may be given again", OPT_TEXTS, AT(only), 0, 0},
 	{"from", 0, "ID", "leave out the steps above this one", OPT_TEXT, AT(from), 0, 0},
 	{"locked", 0, "FILE", "the versions of a manifest.json and no others, or fail", OPT_TEXT, AT(locked), 0, 0},
-	{"no-tags", 0, NULL, "set no EC2 tags", OPT_FLAG, AT(no_tags), 0, 0},
+	{"no-tags", 0, NULL, "set no EC2 tags; a configured webhook is still told", OPT_FLAG, AT(no_tags), 0, 0},
 	{"jobs", 'j', "N", "most steps at once (4)", OPT_INT, AT(jobs), 1, RUN_JOBS_MAX},
 	{"no-wait", 0, NULL, "end with 3 if another dsagent is at work", OPT_FLAG, AT(no_wait), 0, 0},
 	{"verbose", 'v', NULL, "show the commands' output", OPT_FLAG, AT(is_verbose), 0, 0},
@@ -85,7 +86,10 @@ struct apply {
 	struct context_paths paths;
 	const struct fs_root *root;
 	const struct facts *facts;
+	const struct recipe *recipe;
 	const struct plan *plan;
+	struct config config;
+	const char *bundle_to; /* NULL: nowhere */
 	struct fetch *fetch;
 	struct state *state;
 	struct js *lock;
@@ -93,6 +97,7 @@ struct apply {
 	size_t sink_count;
 	int lock_fd;
 	const char *run_id, *log_dir;
+	const char *const *env; /* of the steps' commands */
 };
 
 static void add_sink(struct apply *a, struct sink *sink) { a->sinks[a->sink_count++] = sink; }
@@ -159,27 +164,19 @@ static int open_state(struct apply *a, struct err *err) {
 	return rc;
 }
 
-static int open_tags(struct apply *a, struct err *err) {
-	if (a->opts.no_tags || !a->facts->has_instance) {
-		if (!a->opts.no_tags && a->facts->metadata_error[0] != '\0')
-			log_warning("no EC2 tags: %s", a->facts->metadata_error);
-		return 0;
-	}
-	struct report_tags_conf conf = {
-		.instance_id = a->facts->instance.instance_id,
+static int open_remote(struct apply *a, struct err *err) {
+	struct sink *remote = NULL;
+	struct remote_how how = {
+		.config = &a->config,
+		.facts = a->facts,
 		.status_path = fs_host_path(a->root, arena_printf(&a->ctx->arena, "%s/status.json", a->paths.run_dir),
 					    &a->ctx->arena),
-		.interval_ms = TAG_INTERVAL_MS,
-		.backoff_base_ms = TAG_BACKOFF_BASE_MS,
-		.backoff_cap_ms = TAG_BACKOFF_CAP_MS,
-		.final_budget_ms = TAG_FINAL_BUDGET_MS,
-		.linger_ms = a->opts.is_boot ? TAG_FINAL_BUDGET_MS : TAG_LINGER_HAND_MS,
-		.open_aws = context_open_aws,
-		.arg = a->ctx,
+		.has_no_tags = a->opts.no_tags,
+		.has_bundles = a->bundle_to != NULL,
+		.linger_ms = a->opts.is_boot ? LINGER_BOOT_MS : LINGER_HAND_MS,
 	};
-	struct sink *tags = NULL;
-	int rc = report_tags(&conf, &tags, err);
-	if (!rc) add_sink(a, tags);
+	int rc = remote_open(a->ctx, &how, &remote, err);
+	if (!rc && remote) add_sink(a, remote);
 	return rc;
 }
 
@@ -191,7 +188,7 @@ static int open_sinks(struct apply *a, struct err *err) {
 	if (rc) return rc;
 	add_sink(a, status);
 	if (a->opts.is_boot) add_sink(a, report_console(a->root, true));
-	return open_tags(a, err);
+	return open_remote(a, err);
 }
 
 static void apply_clear(struct apply *a) {
@@ -226,20 +223,23 @@ static int refuse(const struct apply *a, struct diags *diags) {
 static int make_plan(struct apply *a, const struct strs *names) {
 	struct diags diags AUTO_DIAGS = {.arena = &a->ctx->arena};
 	struct err err = {0};
-	const struct recipe *recipe = context_recipe(a->ctx, names, &a->opts.vars, false, &diags);
-	if (!recipe) return refuse(a, &diags);
+	a->recipe = context_recipe(a->ctx, names, &a->opts.vars, false, &diags);
+	if (!a->recipe) return refuse(a, &diags);
 	if (context_facts(a->ctx, &a->facts, &err)) return cli_fail(EXIT_NO_START, &err);
 	if (a->opts.locked && manifest_read_lock(a->opts.locked, a->facts, &a->lock, &err))
 		return cli_fail(EXIT_USAGE, &err);
 	struct plan_options how = {.facts = a->facts, .env = a->ctx->env, .only = a->opts.only, .from = a->opts.from};
-	a->plan = plan_build(recipe, &how, &a->ctx->arena, &diags);
+	a->plan = plan_build(a->recipe, &how, &a->ctx->arena, &diags);
 	return a->plan ? EXIT_OK_ : refuse(a, &diags);
 }
 
 static int start(struct apply *a, struct err *err) {
 	int rc = context_root(a->ctx, &a->root, err);
 	if (!rc) rc = context_paths(a->ctx, &a->paths, err);
-	if (!rc) rc = take_lock(a, err);
+	if (rc) return rc;
+	a->config = config_load(a->ctx, a->root);
+	a->bundle_to = a->plan->bundle ? a->plan->bundle : a->config.bundle.to;
+	rc = take_lock(a, err);
 	if (!rc) rc = open_state(a, err);
 	if (!rc) rc = context_fetch(a->ctx, &a->fetch, err);
 	if (rc) return rc;
@@ -259,7 +259,28 @@ static void record(const struct apply *a, const struct run_options *how, const s
 		log_warning("what was installed could not be written down: %s", err.msg);
 }
 
+/* Where it fails the run has failed all the same: it is one warning. */
+static void on_failed(void *arg, const struct run_view *view, char *where, size_t size) {
+	struct apply *a = arg;
+	struct bundle_run run = {
+		.root = a->root, .paths = &a->paths, .run_id = a->run_id, .recipe = a->recipe, .view = view};
+	bundle_keep(a->ctx, &run, a->bundle_to, where, size);
+}
+
+static int on_missing(void *arg, size_t *ret_step, struct err *err) {
+	struct apply *a = arg;
+	struct preflight how = {.plan = a->plan,
+				.facts = a->facts,
+				.root = a->root,
+				.fetch = a->fetch,
+				.state = a->state,
+				.lock = a->lock,
+				.env = a->env};
+	return preflight_run(a->ctx, &how, ret_step, err);
+}
+
 static int run(struct apply *a, struct run_result *ret_result, struct err *err) {
+	a->env = run_environment(a->facts, a->ctx->env, &a->ctx->arena);
 	struct run_options how = {
 		.plan = a->plan,
 		.facts = a->facts,
@@ -267,12 +288,15 @@ static int run(struct apply *a, struct run_result *ret_result, struct err *err) 
 		.fetch = a->fetch,
 		.state = a->state,
 		.lock = a->lock,
-		.env = run_environment(a->facts, a->ctx->env, &a->ctx->arena),
+		.env = a->env,
 		.sinks = a->sinks,
 		.run_id = a->run_id,
 		.version = DSAGENT_VERSION,
 		.log_dir = a->log_dir,
 		.jobs = (unsigned)a->opts.jobs,
+		.preflight = on_missing,
+		.on_failed = on_failed,
+		.arg = a,
 	};
 	int rc = run_plan(&how, ret_result, err);
 	if (!rc) record(a, &how, ret_result);

@@ -62,7 +62,7 @@ CHECK_RESULT int context_fetch(struct context *ctx, struct fetch **ret_fetch, st
 
 /**
  * The instance's own region whatever AWS_REGION says: an instance can be tagged in no other. A second aws with
- * connections and credentials of its own, for another process: the shape of report_tags_conf.open_aws, arg is the
+ * connections and credentials of its own, for another process: the shape of report_remote_conf.open_aws, arg is the
  * context. The caller keeps it until that process ends.
  */
 CHECK_RESULT int context_open_aws(void *arg, struct aws **ret_aws, struct err *err);

@@ -53,7 +53,8 @@ struct run_view {
 	int percent;	    /* 0..100 over all steps, with the running steps' own progress */
 	char error[600];    /* "step 7 'R' failed: …", of the first failure; "" while there is none */
 	size_t warnings;
-	char gpu[257]; /* the gate's verdict; "" while there is none */
+	char gpu[257];	  /* the gate's verdict; "" while there is none */
+	char bundle[600]; /* where what happened was uploaded after a failure; "" if nowhere */
 };
 
 enum event_type {

@@ -140,6 +140,19 @@ static enum run_status remember_reboot(struct run *run, enum run_status status) 
 	return RUN_FAILED;
 }
 
+/* The status is not shown yet: whoever is told that a run has failed is told where to look in the same word. */
+static void keep_evidence(struct run *run) {
+	const struct run_options *o = run->options;
+	struct run_view view = run->view;
+	char where[sizeof view.bundle] = "";
+	if (!o->on_failed) return;
+	tick(run); /* what is kept in memory goes to its files */
+	view.status = RUN_FAILED;
+	view.ended_at_ms = clock_now_ms();
+	o->on_failed(o->arg, &view, where, sizeof where);
+	run_set_text(run->view.bundle, sizeof run->view.bundle, where);
+}
+
 static void finish(struct run *run, struct run_result *ret_result) {
 	struct run_view *v = &run->view;
 	for (size_t i = 0; i < v->count; i++)
@@ -150,9 +163,11 @@ static void finish(struct run *run, struct run_result *ret_result) {
 							      : "not run: an earlier step failed");
 	if (run->fatal.code != ERR_NONE && v->error[0] == '\0') run_set_text(v->error, sizeof v->error, run->fatal.msg);
 	consider_ready(run);
-	v->status = remember_reboot(run, final_status(run));
+	enum run_status status = remember_reboot(run, final_status(run));
+	if (status == RUN_FAILED || status == RUN_INTERRUPTED) v->ready_at_ms = 0;
+	if (status == RUN_FAILED) keep_evidence(run);
+	v->status = status;
 	v->ended_at_ms = clock_now_ms();
-	if (v->status == RUN_FAILED || v->status == RUN_INTERRUPTED) v->ready_at_ms = 0;
 	*ret_result = (struct run_result){
 		.status = v->status, .signal = run->signal, .changed = run->changed, .warnings = v->warnings};
 	run_emit(run, EVENT_RUN_ENDED, SIZE_MAX, NULL, NULL);

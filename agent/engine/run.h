@@ -33,6 +33,18 @@ struct run_options {
 	const char *run_id, *version;
 	const char *log_dir; /* below root; step logs go there: NN-id.log, 0600 */
 	unsigned jobs;	     /* most steps at once; 0: RUN_JOBS_DEFAULT */
+
+	/**
+	 * Asked once, when the first thing is found missing and before anything is touched: a step that is certain to
+	 * fail, sooner than after an hour of work. 0: go on; else err says why *ret_step cannot succeed. May be NULL.
+	 */
+	int (*preflight)(void *arg, size_t *ret_step, struct err *err);
+	/**
+	 * Told once of a run that has failed, before anyone else hears of it: where what happened was kept is
+	 * written to where ("" as it comes). May be NULL.
+	 */
+	void (*on_failed)(void *arg, const struct run_view *view, char *where, size_t size);
+	void *arg; /* of both */
 };
 
 #define RUN_JOBS_DEFAULT 4

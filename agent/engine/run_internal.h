@@ -49,9 +49,10 @@ struct run {
 	struct arena arena;
 	int epoll_fd, signal_fd;
 	size_t running;
-	bool is_stopping;  /* a failure with on_error: stop, or a signal: nothing new starts */
-	int signal;	   /* the signal that asked us to end */
-	bool wants_reboot; /* a step asked for one: what runs ends, nothing new starts */
+	bool is_stopping;		 /* a failure with on_error: stop, or a signal: nothing new starts */
+	int signal;			 /* the signal that asked us to end */
+	bool is_preflighted, is_refused; /* preflight was asked; and found a step that must fail: nothing is begun */
+	bool wants_reboot;		 /* a step asked for one: what runs ends, nothing new starts */
 	char reboot_cause[200];
 	size_t changed;
 	struct err fatal; /* the supervisor itself cannot go on (state not writable) */

@@ -122,6 +122,11 @@ static void end_step(struct run *run, size_t index) {
 	} else if (run->signal != 0) {
 		v->status = STEP_PENDING; /* cut short, not failed: the next apply takes it up */
 		run_set_text(v->text, sizeof v->text, "interrupted");
+	} else if (run->is_refused) {
+		if (v->error[0] == '\0') { /* else preflight has said why */
+			v->status = STEP_SKIPPED;
+			run_set_text(v->text, sizeof v->text, "not begun");
+		}
 	} else {
 		note_failure(run, index, s->result.msg);
 		record(run, index, STATE_FAILED);
@@ -134,7 +139,7 @@ static void end_step(struct run *run, size_t index) {
 static bool wants_retry(const struct run *run, size_t index) {
 	const struct step_run *s = &run->steps[index];
 	return s->result.code != ERR_NONE && s->result.code != ERR_CANCELLED && s->result.code != ERR_INVALID &&
-	       run->signal == 0 && run->fatal.code == ERR_NONE &&
+	       run->signal == 0 && run->fatal.code == ERR_NONE && !run->is_refused &&
 	       run->view.steps[index].attempt <= (unsigned)common_of(run, index)->retries;
 }
 
@@ -221,12 +226,29 @@ static void on_change(struct run *run, size_t index, const struct frame *frame) 
 	run_emit(run, EVENT_STEP_CHANGE, index, frame->text, diff);
 }
 
+/* A step that cannot succeed fails in the first second, and nothing is begun for its sake. */
+static void preflight(struct run *run) {
+	const struct run_options *o = run->options;
+	struct err err = {0};
+	size_t step = 0;
+	if (run->is_preflighted || !o->preflight) return;
+	run->is_preflighted = true;
+	if (!o->preflight(o->arg, &step, &err)) return;
+	run->is_refused = run->is_stopping = true;
+	if (run->steps[step].phase == PHASE_ENDED) return;
+	note_failure(run, step, err.msg);
+	if (run->steps[step].phase == PHASE_RUNNING) return; /* said when its worker has ended */
+	run->steps[step].phase = PHASE_ENDED;
+	run_emit(run, EVENT_STEP_ENDED, step, view_of(run, step)->error, NULL);
+}
+
 /* The worker waits: "running" is on disk before it may touch anything. */
 static void on_probed(struct run *run, size_t index, const struct frame *frame) {
 	if (frame->a == 0) return;
-	run->steps[index].has_changes = true;
-	record(run, index, STATE_RUNNING);
-	if (run->fatal.code == ERR_NONE && run->signal == 0)
+	preflight(run);
+	run->steps[index].has_changes = !run->is_refused;
+	if (!run->is_refused) record(run, index, STATE_RUNNING);
+	if (run->fatal.code == ERR_NONE && run->signal == 0 && !run->is_refused)
 		worker_go(&run->steps[index].worker);
 	else
 		worker_kill(&run->steps[index].worker);

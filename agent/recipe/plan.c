@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "fmt/diag.h"
 #include "fmt/digest.h"
+#include "fmt/secrets.h"
 #include "recipe/cond.h"
 #include "recipe/recipe_impl.h"
 
@@ -27,6 +28,14 @@ struct build {
 
 static const struct yml_node *expand(struct build *b, const struct yml_node *node);
 
+/* Passwords and tokens in URLs of a recipe are as secret as a sensitive variable. */
+static void hide_urls(const char *text, struct arena *arena) {
+	struct secret_span span;
+	if (!strstr(text, "://") && !strstr(text, "earer ")) return;
+	for (size_t from = 0; secrets_next(text, from, &span); from = span.at + span.len)
+		if (span.is_sure) log_secret_add(arena_dup(arena, text + span.at, span.len));
+}
+
 static const struct yml_node *expand_scalar(struct build *b, const struct yml_node *node) {
 	const char *text;
 	size_t offset = 0;
@@ -35,6 +44,7 @@ static const struct yml_node *expand_scalar(struct build *b, const struct yml_no
 		recipe_diag_in(b->diags, node, offset, err.msg);
 		return node;
 	}
+	hide_urls(text, b->arena);
 	if (str_eq(text, node->text)) return node;
 	struct yml_node *copy = arena_alloc(b->arena, sizeof *copy);
 	*copy = *node;
@@ -225,6 +235,17 @@ static void set_needs(struct build *b, size_t i) {
 	free(g.seen);
 }
 
+/* An empty one, of a variable that is not set, is none. */
+static const char *bundle_url(struct build *b) {
+	const struct yml_node *node = b->recipe->bundle;
+	if (!node) return NULL;
+	const char *url = expand_scalar(b, node)->text;
+	if (!*url) return NULL;
+	if (!recipe_is_bundle_url(url))
+		diag_add(b->diags, node, "'bundle' is s3://bucket/prefix/, found '%.200s'", url);
+	return url;
+}
+
 const struct plan *plan_build(const struct recipe *recipe, const struct plan_options *options, struct arena *arena,
 			      struct diags *diags) {
 	struct build b = {.recipe = recipe, .options = options, .arena = arena, .diags = diags};
@@ -240,10 +261,11 @@ const struct plan *plan_build(const struct recipe *recipe, const struct plan_opt
 	if (options->from) check_id(&b, "--from", options->from);
 	if (diags->count + diags->dropped > before) return NULL;
 	for (size_t i = 0; i < recipe->count; i++) build_step(&b, i);
+	const char *bundle = bundle_url(&b);
 	diags_sort(diags);
 	if (diags->count + diags->dropped > before) return NULL;
 	for (size_t i = 0; i < recipe->count; i++) set_needs(&b, i);
 	struct plan *plan = arena_alloc(arena, sizeof *plan);
-	*plan = (struct plan){recipe->name, recipe->hash, b.steps, recipe->count};
+	*plan = (struct plan){recipe->name, recipe->hash, b.steps, recipe->count, bundle};
 	return plan;
 }

@@ -25,6 +25,7 @@ struct plan {
 	const char *hash;	 /* recipe->hash */
 	struct plan_step *steps;
 	size_t count;
+	const char *bundle; /* s3://bucket/prefix/ for a bundle of a failed run; NULL: the recipe names none */
 };
 
 struct plan_options {

@@ -7,10 +7,25 @@
 /* As much as fits the tag `dsagent:recipe` and file names. */
 #define NAME_MAX_CHARS 64
 
+struct report {
+	const char *bundle;
+};
+
 struct top {
 	const char *recipe, *description;
 	struct strs include;
+	struct report report;
 };
+
+static const struct field report_fields[] = {
+	{.name = "bundle",
+	 .kind = FIELD_TEXT,
+	 .offset = offsetof(struct report, bundle),
+	 .help = "s3://bucket/prefix/ where a bundle goes when a run has failed"},
+	{.name = NULL},
+};
+
+static const struct shape report_shape = {.fields = report_fields, .size = sizeof(struct report)};
 
 static const struct field top_fields[] = {
 	{.name = "recipe", .kind = FIELD_TEXT, .offset = offsetof(struct top, recipe), .help = "its name"},
@@ -22,6 +37,11 @@ static const struct field top_fields[] = {
 	 .kind = FIELD_TEXTS,
 	 .offset = offsetof(struct top, include),
 	 .help = "recipes whose variables and steps come first"},
+	{.name = "report",
+	 .kind = FIELD_STRUCT,
+	 .offset = offsetof(struct top, report),
+	 .shape = &report_shape,
+	 .help = "where what happened is kept"},
 	{.name = NULL},
 };
 
@@ -133,6 +153,7 @@ static void load_keys(struct recipe_load *load, const struct recipe_doc *doc, co
 		if (is_ok && top.description && !load->description) load->description = top.description;
 	}
 	if (include && is_ok) load_includes(load, doc, include);
+	if (is_ok && top.report.bundle) load->bundle = yml_get(yml_get(root, "report"), "bundle");
 	if (vars) recipe_add_vars(load, vars);
 	if (steps) load_steps(load, steps);
 	if (!steps && !include && !is_included && is_ok) {
@@ -143,6 +164,7 @@ static void load_keys(struct recipe_load *load, const struct recipe_doc *doc, co
 static void load_doc(struct recipe_load *load, const struct recipe_doc *doc, bool is_included) {
 	digest_add(load->digest, doc->data, doc->len);
 	strs_add(&load->seen, doc->key);
+	vec_push(&load->texts, ((struct recipe_text){doc->file, doc->data, doc->len}));
 	if (!load->first_file) load->first_file = doc->file;
 	const struct yml_node *root = yml_parse(doc->file, doc->data, doc->len, load->arena, load->diags);
 	if (!root) return;
@@ -180,12 +202,16 @@ static const struct recipe *finish(struct recipe_load *load) {
 	unsigned char sum[SHA256_SIZE];
 	recipe->name = strs_join(&load->names, "+", load->arena);
 	recipe->description = load->description;
+	recipe->bundle = load->bundle;
 	recipe->hash = digest_hex((digest_end(load->digest, sum), sum), SHA256_SIZE,
 				  arena_alloc(load->arena, SHA256_HEX_SIZE));
 	load->digest = NULL;
 	recipe->var_count = load->vars.count;
 	recipe->vars = arena_alloc(load->arena, load->vars.count * sizeof *recipe->vars);
 	if (load->vars.count) memcpy(recipe->vars, load->vars.items, load->vars.count * sizeof *recipe->vars);
+	recipe->text_count = load->texts.count;
+	recipe->texts = arena_alloc(load->arena, (load->texts.count + 1) * sizeof *recipe->texts);
+	if (load->texts.count) memcpy(recipe->texts, load->texts.items, load->texts.count * sizeof *recipe->texts);
 	recipe->count = load->steps.count;
 	recipe->steps = arena_alloc(load->arena, load->steps.count * sizeof *recipe->steps);
 	if (load->steps.count) memcpy(recipe->steps, load->steps.items, load->steps.count * sizeof *recipe->steps);
@@ -213,6 +239,7 @@ const struct recipe *recipe_load(const struct recipe_source *source, const struc
 	digest_free(load.digest);
 	vec_clear(&load.vars);
 	vec_clear(&load.steps);
+	vec_clear(&load.texts);
 	strs_clear(&load.names);
 	strs_clear(&load.seen);
 	strs_clear(&load.open_keys);

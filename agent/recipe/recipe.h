@@ -53,9 +53,18 @@ struct recipe_step {
 	struct step_common common; /* bound with references open; bound again by plan */
 };
 
+/** A document as it was read. */
+struct recipe_text {
+	const char *file, *data;
+	size_t len;
+};
+
 struct recipe {
+	struct recipe_text *texts; /* all documents, includes first come where they stand */
+	size_t text_count;
 	const char *name, *description;
-	const char *hash; /* hex SHA-256 over all documents' bytes, includes in order */
+	const struct yml_node *bundle; /* report.bundle with references open, or NULL */
+	const char *hash;	       /* hex SHA-256 over all documents' bytes, includes in order */
 	struct recipe_var *vars;
 	size_t var_count;
 	struct recipe_step *steps;
@@ -83,6 +92,9 @@ const struct recipe *recipe_load(const struct recipe_source *source, const struc
  * b->max. ERR_NOT_FOUND, ERR_INVALID (a folder), ERR_LIMIT, ERR_IO.
  */
 CHECK_RESULT int recipe_bytes(const char *path, struct buf *b, struct err *err);
+
+/** True for s3://bucket or s3://bucket/prefix: where bundles may go. */
+bool recipe_is_bundle_url(const char *url);
 
 /** Text of a built-in: recipe_builtin("quickstart"), recipe_builtin_set("science"); NULL if none. */
 const char *recipe_builtin(const char *name, size_t *ret_len);

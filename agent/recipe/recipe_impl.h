@@ -35,11 +35,13 @@ struct recipe_load {
 	struct diags *diags;
 	VEC(struct recipe_var) vars;
 	VEC(struct recipe_step) steps;
+	VEC(struct recipe_text) texts;
 	struct strs names;	     /* of the recipes that were asked for */
 	struct strs seen, open_keys; /* documents loaded, and those being loaded (outermost first) */
 	struct strs open_files;	     /* as shown, parallel to open_keys */
 	const char *description;
-	const char *first_file; /* as shown: to say there what is true of the whole */
+	const struct yml_node *bundle; /* the last one wins: an including recipe comes after what it includes */
+	const char *first_file;	       /* as shown: to say there what is true of the whole */
 	struct digest *digest;
 };
 

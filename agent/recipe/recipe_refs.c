@@ -120,6 +120,12 @@ static void check_text(struct recipe_load *load, struct recipe_names *names, con
 	recipe_diag_in(load->diags, node, offset, err.msg);
 }
 
+bool recipe_is_bundle_url(const char *url) {
+	const char *bucket = str_starts(url, "s3://") ? url + strlen("s3://") : "";
+	size_t len = strcspn(bucket, "/");
+	return len >= 3 && len <= 63 && !strpbrk(bucket, "?# \t\r\n");
+}
+
 static void check_node(struct recipe_load *load, struct recipe_names *names, const struct yml_node *node) {
 	if (node->kind == YML_SCALAR) {
 		check_text(load, names, node);
@@ -147,6 +153,12 @@ void recipe_check_refs(struct recipe_load *load) {
 		}
 	}
 	names.has_no_vars = false;
+	if (load->bundle) {
+		check_text(load, &names, load->bundle);
+		if (!subst_has(load->bundle->text) && !recipe_is_bundle_url(load->bundle->text))
+			diag_add(load->diags, load->bundle, "'bundle' is s3://bucket/prefix/, found '%.200s'",
+				 load->bundle->text);
+	}
 	for (size_t i = 0; i < load->steps.count; i++) {
 		const struct yml_node *step = load->steps.items[i].node;
 		if (step->kind != YML_MAP) continue;

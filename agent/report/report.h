@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "engine/event.h"
+#include "report/beat.h"
 
 struct aws;
 struct err;
@@ -34,23 +36,43 @@ struct sink *report_console(const struct fs_root *root, bool writes_console);
 /** One such line at once, for what happens before there is a run. */
 void report_console_say(const struct fs_root *root, const char *text);
 
-struct report_tags_conf {
-	const char *instance_id;
-	const char *status_path; /* status.json on the machine: the newest run's id, so that an old sender gives way */
-	int64_t interval_ms;	 /* at most one call in this time unless the state changes: 15,000 */
-	int64_t backoff_base_ms, backoff_cap_ms; /* between failed calls: at first, at most */
-	int64_t final_budget_ms;		 /* how long the final state is retried: 300,000 */
-	int64_t linger_ms;			 /* how long close waits for that; then the sender goes on alone */
-	/** Makes the aws context inside the sender's process; its result is used until that process ends. */
+/** Who is told of the run outside the machine, and how. All texts outlive the sink, in the reporter's process too. */
+struct report_remote_conf {
+	const char *instance_id; /* NULL or "": not on EC2 */
+	const char *hostname;
+	const char *status_path; /* status.json on the machine, so that an old reporter gives way to a newer run's;
+				    NULL: nobody gives way */
+	int64_t linger_ms;	 /* how long close waits for the last word to arrive; then the reporter goes on alone */
+	/** Makes the aws context inside the reporter's process; its result is used until that process ends. */
 	int (*open_aws)(void *arg, struct aws **ret_aws, struct err *err);
 	void *arg;
+
+	bool has_tags;	  /* EC2 tags on the instance; needs instance_id */
+	bool has_bundles; /* runs here may have a bundle: the tag of an older one is taken back */
+	struct beat_policy tags_policy;
+
+	const char *webhook_url; /* NULL: none */
+	struct strs webhook_headers;
+	int64_t webhook_timeout_ms; /* of one attempt */
+	struct beat_policy webhook_policy;
+
+	const char *stack, *stack_resource; /* CloudFormation; NULL: none */
+	const char *stack_region;	    /* NULL: the instance's */
+	struct beat_policy stack_policy;
+
+	char previous_run_id[64]; /* the module's own */
 };
 
 /**
- * EC2 tags on the own instance, sent by a process of their own that is told of the newest state through a pipe:
- * whatever the API or the credentials do, the run does not notice. Denied or no role: one warning, then quiet.
+ * Tells tags, webhook and CloudFormation, from a process of its own that always has the newest state: whatever they,
+ * the network or the credentials do, the run does not notice. What cannot work is one warning, then quiet.
  */
-CHECK_RESULT int report_tags(const struct report_tags_conf *conf, struct sink **ret_sink, struct err *err);
+CHECK_RESULT int report_remote(const struct report_remote_conf *conf, struct sink **ret_sink, struct err *err);
+
+/** The run's members of status.json: all but pid and steps. */
+struct word;
+struct js;
+void report_word_js(const struct word *word, struct js *into);
 
 /** status.json's content (also for `status --json`): the shape of v1. */
 struct js *report_status_js(const struct run_view *view, int64_t pid);

@@ -21,6 +21,7 @@
 #include "fmt/js.h"
 #include "report/report.h"
 #include "report/status_js.h"
+#include "report/word.h"
 
 #define SCHEMA_VERSION 1
 #define STATUS_FILE_MAX (2 * 1024 * 1024)
@@ -63,29 +64,37 @@ static struct js *step_js(const struct step_view *step, size_t index, int64_t no
 	return js;
 }
 
+static void add_run(const struct word *word, int64_t pid, struct js *js) {
+	int64_t until_ms = word->ended_at_ms ? word->ended_at_ms : word->updated_at_ms;
+	js_set_int(js, "schema", SCHEMA_VERSION);
+	js_set_str(js, "run_id", word->run_id);
+	js_set_str(js, "recipe", word->recipe);
+	js_set_str(js, "version", word->version);
+	if (pid) js_set_int(js, "pid", pid);
+	js_set_str(js, "status", run_status_name(word->status));
+	js_set_bool(js, "ready", word->is_ready);
+	set_time(js, "started_at", word->started_at_ms);
+	set_time(js, "updated_at", word->updated_at_ms);
+	set_time(js, "ready_at", word->ready_at_ms);
+	set_time(js, "ended_at", word->ended_at_ms);
+	js_set_int(js, "duration_ms", until_ms > word->started_at_ms ? until_ms - word->started_at_ms : 0);
+	js_set_int(js, "done", (int64_t)word->done);
+	js_set_int(js, "total", (int64_t)word->total);
+	js_set_int(js, "percent", word->percent);
+	js_set_str(js, "progress", word->progress);
+	js_set_str(js, "error", word->error[0] ? word->error : NULL);
+	js_set_str(js, "gpu", word->gpu[0] ? word->gpu : NULL);
+	js_set_str(js, "bundle", word->bundle[0] ? word->bundle : NULL);
+	js_set_int(js, "warnings", (int64_t)word->warnings);
+}
+
+void report_word_js(const struct word *word, struct js *into) { add_run(word, 0, into); }
+
 struct js *report_status_js(const struct run_view *view, int64_t pid) {
 	struct js *js = js_object(), *steps = js_array();
-	char progress[512];
-	int64_t until_ms = view->ended_at_ms ? view->ended_at_ms : view->updated_at_ms;
-	js_set_int(js, "schema", SCHEMA_VERSION);
-	js_set_str(js, "run_id", view->run_id);
-	js_set_str(js, "recipe", view->recipe);
-	js_set_str(js, "version", view->version);
-	js_set_int(js, "pid", pid);
-	js_set_str(js, "status", run_status_name(view->status));
-	js_set_bool(js, "ready", view->has_gone_ready && view->status != RUN_FAILED && view->status != RUN_INTERRUPTED);
-	set_time(js, "started_at", view->started_at_ms);
-	set_time(js, "updated_at", view->updated_at_ms);
-	set_time(js, "ready_at", view->ready_at_ms);
-	set_time(js, "ended_at", view->ended_at_ms);
-	js_set_int(js, "duration_ms", until_ms > view->started_at_ms ? until_ms - view->started_at_ms : 0);
-	js_set_int(js, "done", (int64_t)view->done);
-	js_set_int(js, "total", (int64_t)view->total);
-	js_set_int(js, "percent", view->percent);
-	js_set_str(js, "progress", run_view_progress(view, progress, sizeof progress));
-	js_set_str(js, "error", view->error[0] ? view->error : NULL);
-	js_set_str(js, "gpu", view->gpu[0] ? view->gpu : NULL);
-	js_set_int(js, "warnings", (int64_t)view->warnings);
+	struct word word;
+	word_fill(view, &word);
+	add_run(&word, pid, js);
 	for (size_t i = 0; i < view->count; i++) js_push(steps, step_js(&view->steps[i], i, view->updated_at_ms));
 	js_set(js, "steps", steps);
 	return js;
@@ -188,6 +197,7 @@ void report_status_view(const struct js *js, struct arena *arena, struct run_vie
 	ret_view->percent = (int)js_get_int(js, "percent", 0);
 	get_field(js, "error", ret_view->error, sizeof ret_view->error);
 	get_field(js, "gpu", ret_view->gpu, sizeof ret_view->gpu);
+	get_field(js, "bundle", ret_view->bundle, sizeof ret_view->bundle);
 	ret_view->warnings = (size_t)js_get_int(js, "warnings", 0);
 	const struct js *steps = js_get(js, "steps");
 	size_t count = js_count(steps);

@@ -35,7 +35,9 @@ struct pkg_change {
 };
 
 struct pkg_manager {
-	const char *name; /* "apt", "dnf": the word recipes use */
+	const char *name;	       /* "apt", "dnf": the word recipes use */
+	const char *lock_name;	       /* "dpkg lock" */
+	const char *const *lock_paths; /* NULL-terminated */
 	/** Fills one entry per name, in order; from the database only. */
 	int (*query)(const struct machine *m, const struct strs *names, struct pkg_installed *ret, struct err *err);
 	/** Names with an update pending; "" names none. Works on the index as it lies on disk. */

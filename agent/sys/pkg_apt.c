@@ -250,6 +250,8 @@ static int change(const struct machine *m, const struct pkg_change *change, stru
 
 const struct pkg_manager pkg_apt = {
 	.name = "apt",
+	.lock_name = "dpkg lock",
+	.lock_paths = lock_paths,
 	.query = query,
 	.upgradable = upgradable,
 	.is_index_fresh = is_index_fresh,

@@ -221,6 +221,8 @@ static int refresh_one(const struct machine *m, const char *path, const char *id
 
 const struct pkg_manager pkg_dnf = {
 	.name = "dnf",
+	.lock_name = "rpm lock",
+	.lock_paths = lock_paths,
 	.query = query,
 	.upgradable = upgradable,
 	.is_index_fresh = is_index_fresh,

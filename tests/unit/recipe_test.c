@@ -300,7 +300,7 @@ static void test_explain(void **state) {
 static void test_schema(void **state) {
 	AUTO_JS struct js *js = recipe_schema_json(types);
 	const struct js *step = js_get(js_get(js, "$defs"), "step");
-	assert_int_equal(js_count(js_get(js, "properties")), 5);
+	assert_int_equal(js_count(js_get(js, "properties")), 6);
 	assert_int_equal(js_count(js_get(step, "oneOf")), 2);
 	assert_int_equal(js_count(js_get(step, "properties")), 18);
 	assert_false(js_get_bool(step, "additionalProperties", true));

@@ -18,8 +18,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/http.h"
+#include "report/remote.h"
 #include "report/report.h"
-#include "report/tags.h"
 
 #include "loopback.h"
 
@@ -70,15 +70,17 @@ static void place_clear(struct place *p) {
 	http_close(p->http);
 }
 
-static struct report_tags_conf conf_for(struct place *p) {
-	return (struct report_tags_conf){.instance_id = "i-0123",
-					 .interval_ms = 60000,
-					 .backoff_base_ms = 1,
-					 .backoff_cap_ms = 20,
-					 .final_budget_ms = 30000,
-					 .linger_ms = 20000,
-					 .open_aws = open_aws,
-					 .arg = p};
+static struct report_remote_conf conf_for(struct place *p) {
+	return (struct report_remote_conf){.instance_id = "i-0123",
+					   .has_tags = true,
+					   .tags_policy = {.interval_ms = 60000,
+							   .interval_cap_ms = 60000,
+							   .backoff_base_ms = 1,
+							   .backoff_cap_ms = 20,
+							   .final_budget_ms = 30000},
+					   .linger_ms = 20000,
+					   .open_aws = open_aws,
+					   .arg = p};
 }
 
 static struct run_view view_of(struct step_view *step) {
@@ -103,34 +105,34 @@ static const char *body_of(const struct lo *lo, size_t i) {
 #define TAG(n, key, value) "&Tag." n ".Key=dsagent%3A" key "&Tag." n ".Value=" value
 
 /* Runs the sender in this process on one set of tags, the run's side of the socket open or closed. */
-static void send_one(const struct report_tags_conf *conf, const struct tag_set *set, bool is_run_gone, char *warning,
+static void send_one(const struct report_remote_conf *conf, const struct word *set, bool is_run_gone, char *warning,
 		     size_t size) {
 	int fds[2];
-	static struct tag_board board;
+	static struct word_board board;
 	memset(&board, 0, sizeof board);
-	tag_board_put(&board, set);
+	word_put(&board, set);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
 	if (is_run_gone)
 		assert_int_equal(shutdown(fds[0], SHUT_WR), 0);
 	else
 		assert_int_equal(send(fds[0], "", 1, 0), 1);
-	tags_send_all(fds[1], &board, conf);
+	remote_main(fds[1], &board, conf);
 	ssize_t n = recv(fds[0], warning, size - 1, MSG_DONTWAIT);
 	warning[n > 0 ? n : 0] = '\0';
 	close(fds[0]);
 	close(fds[1]);
 }
 
-static struct tag_set ready_set(void) {
+static struct word ready_set(void) {
 	struct step_view step = {.name = "R", .status = STEP_OK};
 	struct run_view view = view_of(&step);
-	struct tag_set set;
+	struct word set;
 	view.status = RUN_READY;
 	view.done = 1;
 	view.percent = 100;
 	view.ready_at_ms = view.ended_at_ms = T0 + 42000;
 	view.updated_at_ms = T0 + 42000;
-	tag_set_fill(&view, &set);
+	word_fill(&view, &set);
 	return set;
 }
 
@@ -173,11 +175,11 @@ static void test_final(void **state) {
 	for (size_t i = 0; i < sizeof final_rows / sizeof final_rows[0]; i++) {
 		struct lo lo;
 		struct place place;
-		char warning[TAG_WARNING_MAX];
-		struct tag_set set = ready_set();
+		char warning[REMOTE_WARNING_MAX];
+		struct word set = ready_set();
 		lo_start(&lo, final_rows[i].script);
 		place_init(&place, &lo);
-		struct report_tags_conf conf = conf_for(&place);
+		struct report_remote_conf conf = conf_for(&place);
 		conf.open_aws = final_rows[i].open_aws;
 		send_one(&conf, &set, false, warning, sizeof warning);
 		place_clear(&place);
@@ -194,14 +196,14 @@ static void test_killed_run(void **state) {
 	static const struct lo_row script[] = {{"POST / ", 200, NULL, OK_BODY}, {0}};
 	struct step_view step = {.name = "R", .status = STEP_RUNNING};
 	struct run_view view = view_of(&step);
-	struct tag_set set;
+	struct word set;
 	struct lo lo;
 	struct place place;
-	char warning[TAG_WARNING_MAX];
+	char warning[REMOTE_WARNING_MAX];
 	lo_start(&lo, script);
 	place_init(&place, &lo);
-	struct report_tags_conf conf = conf_for(&place);
-	tag_set_fill(&view, &set);
+	struct report_remote_conf conf = conf_for(&place);
+	word_fill(&view, &set);
 	send_one(&conf, &set, true, warning, sizeof warning);
 	place_clear(&place);
 	lo_stop(&lo);
@@ -218,9 +220,9 @@ static void test_killed_run(void **state) {
 static void test_gives_way(void **state) {
 	(void)state;
 	static const struct lo_row script[] = {{0}};
-	char path[] = "/tmp/dsagent-tags-XXXXXX", warning[TAG_WARNING_MAX];
+	char path[] = "/tmp/dsagent-tags-XXXXXX", warning[REMOTE_WARNING_MAX];
 	static const char newer[] = "{\"run_id\":\"20261120-150000-0001\",\"status\":\"running\"}";
-	struct tag_set set = ready_set();
+	struct word set = ready_set();
 	struct lo lo;
 	struct place place;
 	int fd = mkstemp(path);
@@ -228,7 +230,7 @@ static void test_gives_way(void **state) {
 	close(fd);
 	lo_start(&lo, script);
 	place_init(&place, &lo);
-	struct report_tags_conf conf = conf_for(&place);
+	struct report_remote_conf conf = conf_for(&place);
 	conf.status_path = path;
 	send_one(&conf, &set, false, warning, sizeof warning);
 	place_clear(&place);
@@ -257,8 +259,8 @@ static void test_sink(void **state) {
 	log_secret_add("hunter2-secret");
 	lo_start(&lo, script);
 	place_init(&place, &lo);
-	struct report_tags_conf conf = conf_for(&place);
-	assert_int_equal(report_tags(&conf, &sink, &err), 0);
+	struct report_remote_conf conf = conf_for(&place);
+	assert_int_equal(report_remote(&conf, &sink, &err), 0);
 	tell(sink, EVENT_RUN_STARTED, SIZE_MAX, &view);
 	tell(sink, EVENT_STEP_CHANGE, 0, &view);
 	for (int i = 0; i < 1000 && *(volatile size_t *)&lo.count < 1; i++) clock_sleep_ms(10);

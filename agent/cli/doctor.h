@@ -1,0 +1,54 @@
+#pragma once
+/*
+ * The parts of `dsagent doctor`: what is looked at here (files and the kernel, at once), and what is asked (network and
+ * commands, side by side, each in a process of its own).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/rows.h"
+#include "cli/sources.h"
+
+struct config;
+struct context;
+struct facts;
+struct fs_root;
+struct plan;
+
+/** All of `doctor` is over by then. */
+#define DOCTOR_DEADLINE_MS 5000
+/** One request of it, so that its own error is shown and not that it was cut. */
+#define DOCTOR_REQUEST_MS 4000
+
+struct doctor {
+	struct context *ctx;
+	const struct facts *facts;
+	const struct fs_root *root;
+	const struct plan *plan; /* NULL: of no recipe */
+	const struct config *config;
+	const char *const *env;
+	struct sources sources;
+	bool has_proxy;
+};
+
+/** Metadata, clock, disk, memory, locks, a run at work, systemd. */
+void doctor_look(const struct doctor *d, struct rows *rows);
+
+/** Credentials, permissions, repositories, GPU. */
+void doctor_ask(struct doctor *d, struct rows *rows);
+
+/**
+ * What the plan will take, roughly, by the size of what its steps are known to bring: bytes on disk, and memory that
+ * builds need. Nothing is known of data and downloads.
+ */
+struct doctor_needs {
+	int64_t disk_bytes, memory_bytes;
+};
+struct doctor_needs doctor_needs(const struct plan *plan);
+
+/** All of it, of a plan or (NULL) the machine alone. */
+void doctor_all(struct context *ctx, const struct facts *facts, const struct fs_root *root, const struct plan *plan,
+		const struct config *config, struct rows *rows);
+
+/** Why the host of an origin cannot be resolved, in the arena; NULL if it can. */
+const char *doctor_resolve(const char *origin, struct arena *arena);
