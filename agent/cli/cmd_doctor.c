@@ -66,21 +66,28 @@ static void check_config(struct context *ctx, const struct fs_root *root, struct
 	add_diags(&diags, "config", "until it is mended nobody but the tags is told of runs", rows);
 }
 
-/* NULL when there is none, or a wrong one: then the rows say so. */
-static const struct plan *find_plan(struct context *ctx, const struct options *o, const struct strs *names,
-				    const struct facts *facts, const struct fs_root *root, struct rows *rows) {
+/*
+ * *ret_plan is NULL when there is none, or when those of the machine are wrong: then the rows say so. One that was
+ * named and is wrong is an error of usage.
+ */
+static int find_plan(struct context *ctx, const struct options *o, const struct strs *names, const struct facts *facts,
+		     const struct fs_root *root, const struct plan **ret_plan, struct rows *rows) {
 	AUTO_DIAGS struct diags diags = {.arena = &ctx->arena};
 	AUTO_STRS struct strs kept = {0};
 	struct err ignored = {0};
-	if (!names->count && (fs_list(root, RECIPE_DIR, &ctx->arena, &kept, &ignored) || !kept.count)) return NULL;
+	*ret_plan = NULL;
+	if (!names->count && (fs_list(root, RECIPE_DIR, &ctx->arena, &kept, &ignored) || !kept.count)) return EXIT_OK_;
 	const struct recipe *recipe = context_recipe(ctx, names, &o->vars, false, &diags);
 	struct plan_options how = {.facts = facts, .env = ctx->env};
 	const struct plan *plan = recipe ? plan_build(recipe, &how, &ctx->arena, &diags) : NULL;
-	if (!plan) add_diags(&diags, "recipe", NULL, rows);
+	if (!plan && names->count) return cli_diags(&diags);
 	if (plan)
 		rows_add(rows, "recipe", ROW_OK, NULL, "%s, %zu step%s", plan->recipe_name, plan->count,
 			 plan->count == 1 ? "" : "s");
-	return plan;
+	else
+		add_diags(&diags, "recipe", NULL, rows);
+	*ret_plan = plan;
+	return EXIT_OK_;
 }
 
 void doctor_all(struct context *ctx, const struct facts *facts, const struct fs_root *root, const struct plan *plan,
@@ -103,9 +110,10 @@ static int run_all(struct context *ctx, const struct options *o, const struct st
 	AUTO_BUF struct buf out = BUF_INIT(TEXT_MAX);
 	struct rows rows = {.arena = &ctx->arena};
 	struct config config;
-	int code = EXIT_OK_;
+	const struct plan *plan = NULL;
 	check_config(ctx, root, &config, &rows);
-	const struct plan *plan = find_plan(ctx, o, names, facts, root, &rows);
+	int code = find_plan(ctx, o, names, facts, root, &plan, &rows);
+	if (code != EXIT_OK_) return code;
 	doctor_all(ctx, facts, root, plan, &config, &rows);
 	if (ctx->is_json) {
 		AUTO_JS struct js *js = rows_js(&rows);

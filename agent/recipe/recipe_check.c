@@ -2,8 +2,11 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "fmt/diag.h"
 
+/* A name with its variables; what is longer leaves nothing for an id. */
+#define NAME_TEXT_MAX (64 * 1024)
 #define ID_MAX 64
 /* Longest circle that is printed in full; the rest of a longer one is left out. */
 #define CIRCLE_TEXT_MAX 2000
@@ -81,7 +84,9 @@ void recipe_check_ids(struct recipe_load *load) {
 		struct recipe_step *step = &load->steps.items[i];
 		const char *name = text_of(step, "name"), *type = step->type ? step->type->name : "step";
 		if (!step->common.id) {
-			const char *wish = slug(name ? name : type, load->arena);
+			AUTO_BUF struct buf shown = BUF_INIT(NAME_TEXT_MAX); /* an id becomes a file's name */
+			log_redact(name ? name : type, &shown);
+			const char *wish = slug(buf_str(&shown), load->arena);
 			step->common.id = free_id(load, *wish ? wish : type);
 		}
 		if (str_is_empty(step->common.name)) step->common.name = step->common.id;

@@ -6,8 +6,8 @@ import pytest
 
 from harness import tree_hash, wait_until
 
-VERBS = ["apply", "plan", "validate", "status", "wait", "logs", "doctor", "boot", "userdata", "facts", "explain", "schema", "clean",
-         "version"]
+VERBS = ["apply", "plan", "validate", "status", "wait", "logs", "doctor", "bundle", "boot", "userdata", "facts", "explain", "schema", "fleet",
+         "clean", "version"]
 
 
 def test_help_lists_the_commands(agent):

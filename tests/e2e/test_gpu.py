@@ -261,11 +261,11 @@ def test_doctor_alone_names_each_part(agent):
     before = tree_hash(agent.tree)
     run = agent.run("doctor", "--json", code=None)
     rows = {row["check"]: row for row in run.json()["checks"]}
-    assert list(rows) == ["metadata", "credentials", "clock", "disk", "gpu"], run
+    assert list(rows) == ["metadata", "clock", "disk", "memory", "locks", "systemd", "credentials", "gpu"], run
     assert (rows["metadata"]["status"], rows["gpu"]["status"]) == ("none", "none")
     assert run.code == (1 if any(r["status"] == "fail" for r in rows.values()) else 0)
     assert tree_hash(agent.tree) == before
-    assert "doctor knows no 'gpus'" in agent.run("doctor", "gpus", code=2).err
+    assert "gpus: no such recipe" in agent.run("doctor", "gpus", code=2).err
 
 
 def test_doctor_on_ec2(on_ec2):

@@ -62,9 +62,12 @@ enum fault_action { FAULT_NONE, FAULT_STATUS, FAULT_STALL, FAULT_RESET, FAULT_TR
 struct fault {
 	enum kind kind; /* KIND_COUNT: any but control */
 	char path[128]; /* only where the target contains this; "" any */
-	int after;	/* let so many pass first */
-	int count;	/* times left; -1: for ever */
-	int64_t until;	/* mono ms; 0: no end */
+	/* A token bucket (EC2 API request throttling): only when it is empty; 0: there is none. */
+	double bucket, refill_per_s, tokens;
+	int64_t filled_at; /* mono ms */
+	int after;	   /* let so many pass first */
+	int count;	   /* times left; -1: for ever */
+	int64_t until;	   /* mono ms; 0: no end */
 	int64_t delay_ms;
 	enum fault_action action;
 	int status;

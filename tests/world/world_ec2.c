@@ -96,8 +96,13 @@ static size_t count_after(const struct world *world, const struct history_item *
 static void create_tags(struct world *world, const char *form, struct answer *answer) {
 	struct history_item item = {.at_ms = wall_ms(), .resource = indexed(form, "ResourceId", 1, "")};
 	bool is_known = item.resource && strcmp(item.resource, imds_instance_id(world)) == 0;
+	char *dry = http_form_value(form, "DryRun");
+	bool is_dry = dry && strcmp(dry, "true") == 0;
 
-	if (!is_known) {
+	free(dry);
+	if (is_dry) {
+		ec2_error(answer, 412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.");
+	} else if (!is_known) {
 		ec2_error(answer, 400, "InvalidInstanceID.NotFound", "The instance ID does not exist");
 	} else if (read_tags(world, form, &item, answer)) {
 		if (count_after(world, &item) > TAGS_MAX) {

@@ -11,6 +11,19 @@
 const char *const kind_names[KIND_COUNT] = {"token",	    "metadata", "creds",  "CreateTags",
 					    "DescribeTags", "other",	"control"};
 
+/* Takes a token of the fault's bucket; true, and the fault, when there is none left. */
+static bool is_empty(struct fault *f) {
+	int64_t now = mono_ms();
+
+	if (f->bucket == 0) return true;
+	f->tokens += (double)(now - f->filled_at) / 1000 * f->refill_per_s;
+	if (f->tokens > f->bucket || f->filled_at == 0) f->tokens = f->bucket;
+	f->filled_at = now;
+	if (f->tokens < 1) return true;
+	f->tokens -= 1;
+	return false;
+}
+
 struct fault fault_take(struct world *world, enum kind kind, const char *target) {
 	for (size_t i = 0; i < world->fault_count && kind != KIND_CONTROL; i++) {
 		struct fault *f = &world->faults[i];
@@ -21,6 +34,7 @@ struct fault fault_take(struct world *world, enum kind kind, const char *target)
 			f->after--;
 			continue;
 		}
+		if (!is_empty(f)) continue;
 		if (f->count > 0) f->count--;
 		world->faulted++;
 		return *f;
@@ -52,6 +66,10 @@ static bool set_number(struct fault *f, const char *word, long n) {
 		f->delay_ms = n;
 	} else if (strcmp(word, "skew") == 0) {
 		f->skew_s = n;
+	} else if (strcmp(word, "bucket") == 0) {
+		f->bucket = (double)n;
+	} else if (strcmp(word, "refill") == 0) {
+		f->refill_per_s = (double)n;
 	} else if (strcmp(word, "reset") == 0) {
 		f->action = FAULT_RESET;
 		f->bytes = n;
