@@ -82,7 +82,8 @@ static int look(struct look *l, const struct options *o, struct err *err) {
 
 static int show(struct look *l, const struct options *o) {
 	AUTO_BUF struct buf out = BUF_INIT(TABLE_MAX);
-	struct show_style style = show_style_of(STDOUT_FILENO);
+	size_t width = show_style_of(STDOUT_FILENO).width;
+	bool is_terminal = show_style_of(STDOUT_FILENO).is_terminal;
 	if (l->ctx->is_json) {
 		AUTO_JS struct js *js = fleet_js(l->members, l->count, clock_now_ms());
 		if (!o->is_watching) return cli_print_json(js);
@@ -90,10 +91,9 @@ static int show(struct look *l, const struct options *o) {
 		buf_addc(&out, '\n');
 		return cli_print(&out);
 	}
-	if (o->is_watching && style.is_terminal) buf_adds(&out, "\033[H\033[2J");
-	fleet_print(l->members, l->count, clock_now_ms(), style.width ? style.width : WIDTH_WITHOUT_TERMINAL, &l->arena,
-		    &out);
-	if (o->is_watching && !style.is_terminal) buf_addc(&out, '\n');
+	if (o->is_watching && is_terminal) buf_adds(&out, "\033[H\033[2J");
+	fleet_print(l->members, l->count, clock_now_ms(), width ? width : WIDTH_WITHOUT_TERMINAL, &l->arena, &out);
+	if (o->is_watching && !is_terminal) buf_addc(&out, '\n');
 	return cli_print(&out);
 }
 

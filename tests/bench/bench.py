@@ -6,10 +6,17 @@
   python      from nothing to a working Python set, beside the reference workload's own commands (venv and pip).
   start       what it costs to be asked for a version or a status, beside cloud-init, the AWS CLI and Ansible.
 
+
+  reporter    what the process that tells tags and webhook costs beside a run of 20 CPU seconds on a fake EC2 (tests/world):
+              more than 1 % of the run's CPU is a failure.
+
 Runs alternate; medians are printed with minimum and maximum. Wall clock, CPU seconds (all children) and peak resident
 memory of the largest process come from time(1), a launcher small enough not to count as the measured program's memory.
 """
 import argparse
+import ctypes
+import http.server
+import json
 import os
 import re
 import shutil
@@ -17,6 +24,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import urllib.request
 import venv
 from pathlib import Path
 
@@ -201,12 +211,83 @@ def bench_start(agent, build, repo, runs):
         print(f"{row:34}{spread:>22}{statistics.median(s[1] * 1000 for s in samples):>10.1f}{max(s[2] for s in samples):>10.1f}")
 
 
+REPORTER_STEPS = 20
+REPORTER_MAX_SHARE = 0.01
+
+
+def reaped(argv, env, cwd):
+    """CPU seconds of the command with all it waited for, and of what it left behind: orphans come to us."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    process = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    own, left = 0.0, 0.0
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, 0)
+        except ChildProcessError:
+            return own, left
+        cpu = usage.ru_utime + usage.ru_stime
+        if pid != process.pid:
+            left += cpu
+            continue
+        own = cpu
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(f"bench: {argv[1]} ended with {process.returncode}")
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def bench_reporter(agent, build):
+    # The world and the receiver are processes of their own: they must not be among our children's children.
+    with tempfile.TemporaryDirectory(dir=build) as name:
+        work = Path(name)
+        env = clean_env(work / "home")
+        hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=hook.serve_forever, daemon=True).start()
+        world = subprocess.Popen([build / "tests/world", "--port", "0", "--ready-file", work / "port", "--with-parent"],
+                                 stdout=subprocess.DEVNULL)
+        while not (work / "port").exists():
+            time.sleep(0.05)
+        url = f"http://127.0.0.1:{(work / 'port').read_text().strip()}"
+        burn = "import time; t = time.process_time()\nfor i in range(100):\n  while time.process_time() - t < i / 100: pass\n  print(i)"
+        steps = "".join(f"  - {{id: s{i}, run: [python3, -c, {json.dumps(burn)}]}}\n" for i in range(REPORTER_STEPS))
+        (work / "recipe.yaml").write_text(f"recipe: long\nsteps:\n{steps}")
+        (work / "config.yaml").write_text(f"webhook: {{url: 'http://127.0.0.1:{hook.server_port}/'}}\n")
+        env |= {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url, "AWS_ENDPOINT_URL_EC2": url, "DSAGENT_CONFIG": f"{work}/config.yaml"}
+        # A run with nothing to tell costs what it costs; the world is waited for in a process that has no other children.
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(writer, json.dumps(reaped([str(agent), "apply", f"{work}/recipe.yaml"], env, work)).encode())
+            os._exit(0)
+        os.close(writer)
+        answer = os.read(reader, 4096)
+        os.waitpid(pid, 0)
+        calls = json.load(urllib.request.urlopen(f"{url}/_world/counters"))["CreateTags"]
+        world.kill()
+        hook.shutdown()
+    if not answer:
+        sys.exit("bench: the run for the reporter's share failed")
+    own, left = json.loads(answer)
+    print(f"\nreporter: {left:.3f} CPU s beside {own:.1f} CPU s of the run, {left / own:.2%}; {calls} CreateTags calls, webhook told")
+    if left > own * REPORTER_MAX_SHARE:
+        sys.exit("bench: the reporter costs more than 1 % of the run")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--agent", default="build/dsagent", type=Path)
     parser.add_argument("--runs", default=5, type=int)
     parser.add_argument("--python-runs", default=2, type=int)
-    parser.add_argument("--only", choices=["no-change", "python", "start"])
+    parser.add_argument("--only", choices=["no-change", "python", "start", "reporter"])
     args = parser.parse_args()
     repo = Path(__file__).resolve().parents[2]
     agent = args.agent.resolve()
@@ -217,6 +298,8 @@ def main():
         bench_no_change(agent, build, args.runs)
     if args.only in (None, "start"):
         bench_start(agent, build, repo, args.runs)
+    if args.only in (None, "reporter"):
+        bench_reporter(agent, build)
     if args.only in (None, "python"):
         bench_python(agent, build, repo, args.python_runs)
 
