@@ -24,6 +24,7 @@
 #include "recipe/facts.h"
 #include "recipe/plan.h"
 #include "report/report.h"
+#include "report/show.h"
 
 /* Another apply may install for a long time; past this somebody should look. */
 #define LOCK_WAIT_MS (60LL * 60 * 1000)
@@ -259,6 +260,11 @@ static void record(const struct apply *a, const struct run_options *how, const s
 		log_warning("what was installed could not be written down: %s", err.msg);
 }
 
+/* By somebody who sees the live lines and can be asked. */
+static bool is_watched(const struct apply *a) {
+	return !a->ctx->is_json && !a->opts.is_boot && show_style_of(STDOUT_FILENO).is_terminal && isatty(STDIN_FILENO);
+}
+
 static int run(struct apply *a, struct run_result *ret_result, struct err *err) {
 	struct run_options how = {
 		.plan = a->plan,
@@ -272,6 +278,7 @@ static int run(struct apply *a, struct run_result *ret_result, struct err *err) 
 		.run_id = a->run_id,
 		.version = DSAGENT_VERSION,
 		.log_dir = a->log_dir,
+		.asks = is_watched(a),
 		.jobs = (unsigned)a->opts.jobs,
 	};
 	int rc = run_plan(&how, ret_result, err);

@@ -27,6 +27,7 @@ struct step_view {
 	const size_t *needs; /* indices of the steps that must have ended before it starts */
 	size_t needs_count;
 	size_t held_by; /* of one whose needs have ended: 1 + the running step that has what it must have; else 0 */
+	const char *held_what; /* that: "packages", "path:/opt/ds" */
 	enum step_status status;
 	char text[256];			    /* what it is doing or why it ended so: "installing 14 of 61 wheels" */
 	int64_t done, total;		    /* of its own unit; total 0: unknown */
@@ -95,8 +96,12 @@ struct sink {
 
 /** "running", "ready-with-warnings", …: the words of tags and status.json. */
 const char *run_status_name(enum run_status status);
+/** Back; RUN_RUNNING for no such word, or NULL. */
+enum run_status run_status_of(const char *name);
 /** "pending", "running", "ok", "changed", "failed", "warned", "skipped". */
 const char *step_status_name(enum step_status status);
+/** Back; STEP_PENDING for no such word, or NULL. */
+enum step_status step_status_of(const char *name);
 /** "step-ended", …: the words of events.jsonl. */
 const char *event_type_name(enum event_type type);
 

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "engine/ask.h"
 #include "engine/meter.h"
 #include "engine/run.h"
 #include "engine/worker.h"
@@ -52,6 +53,7 @@ struct run {
 	size_t running;
 	bool is_stopping;  /* a failure with on_error: stop, or a signal: nothing new starts */
 	int signal;	   /* the signal that asked us to end */
+	struct ask ask;	   /* whether it was meant */
 	bool wants_reboot; /* a step asked for one: what runs ends, nothing new starts */
 	char reboot_cause[200];
 	size_t changed;

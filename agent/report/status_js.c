@@ -46,6 +46,7 @@ static struct js *step_js(const struct step_view *steps, size_t index, int64_t n
 	for (size_t i = 0; i < step->needs_count; i++) js_push_str(needs, steps[step->needs[i]].id);
 	js_set(js, "needs", needs);
 	js_set_str(js, "held_by", step->held_by ? steps[step->held_by - 1].id : NULL);
+	js_set_str(js, "held_what", step->held_by ? step->held_what : NULL);
 	js_set_str(js, "status", step_status_name(step->status));
 	js_set_str(js, "text", step->text);
 	js_set_int(js, "done", step->done);
@@ -152,9 +153,7 @@ static void read_step(const struct js *js, struct arena *arena, struct step_view
 	*ret = (struct step_view){.id = get_text(js, "id", arena),
 				  .name = get_text(js, "name", arena),
 				  .type = get_text(js, "type", arena)};
-	const char *status = js_get_str(js, "status");
-	for (int s = STEP_PENDING; s <= (int)STEP_SKIPPED; s++)
-		if (status && str_eq(status, step_status_name((enum step_status)s))) ret->status = (enum step_status)s;
+	ret->status = step_status_of(js_get_str(js, "status"));
 	ret->is_background = js_get_bool(js, "background", false);
 	get_field(js, "text", ret->text, sizeof ret->text);
 	get_field(js, "waiting_for", ret->waiting_for, sizeof ret->waiting_for);
@@ -191,16 +190,14 @@ static void read_links(const struct js *js, struct arena *arena, const struct ru
 	ret->needs = list;
 	size_t holder = find_step(view, js_get_str(js, "held_by"));
 	if (holder < view->count) ret->held_by = holder + 1;
+	if (holder < view->count) ret->held_what = arena_strdup(arena, js_get_str(js, "held_what"));
 }
 
 void report_status_view(const struct js *js, struct arena *arena, struct run_view *ret_view) {
 	*ret_view = (struct run_view){.run_id = get_text(js, "run_id", arena),
 				      .recipe = get_text(js, "recipe", arena),
 				      .version = get_text(js, "version", arena)};
-	const char *status = js_get_str(js, "status");
-	for (int s = RUN_RUNNING; s <= (int)RUN_INTERRUPTED; s++)
-		if (status && str_eq(status, run_status_name((enum run_status)s)))
-			ret_view->status = (enum run_status)s;
+	ret_view->status = run_status_of(js_get_str(js, "status"));
 	ret_view->has_gone_ready = js_get_bool(js, "ready", false);
 	ret_view->started_at_ms = get_time_ms(js, "started_at");
 	ret_view->updated_at_ms = get_time_ms(js, "updated_at");

@@ -114,12 +114,6 @@ static void on_end(const struct telling *t, struct reading *r, struct step_view 
 		(void)snprintf(v->text, sizeof v->text, "%s", r->told.changes[0].what);
 }
 
-static enum step_status status_of(const char *word) {
-	for (int s = STEP_PENDING; s <= (int)STEP_SKIPPED; s++)
-		if (str_eq(word, step_status_name((enum step_status)s))) return (enum step_status)s;
-	return STEP_PENDING;
-}
-
 /* What the view of an older run knows of a step is what its events say. */
 static struct step_view *view_of(struct telling *t, size_t index, const struct js *event) {
 	struct run_view *view = &t->story->view;
@@ -131,7 +125,7 @@ static struct step_view *view_of(struct telling *t, size_t index, const struct j
 		v->id = dup_text(t, event, "step");
 		v->name = dup_text(t, event, "name");
 	}
-	v->status = status_of(js_get_str(event, "step_status"));
+	v->status = step_status_of(js_get_str(event, "step_status"));
 	return v;
 }
 
@@ -185,9 +179,7 @@ static void on_run(struct telling *t, const char *type, const struct js *event, 
 		v->recipe = dup_text(t, event, "recipe");
 		v->version = dup_text(t, event, "version");
 	}
-	for (int s = RUN_RUNNING; s <= (int)RUN_INTERRUPTED; s++)
-		if (str_eq(js_get_str(event, "status"), run_status_name((enum run_status)s)))
-			v->status = (enum run_status)s;
+	v->status = run_status_of(js_get_str(event, "status"));
 	v->started_at_ms = t->began_at_ms;
 	bool is_well = v->status == RUN_READY || v->status == RUN_READY_WITH_WARNINGS;
 	if (is_well && (is_ready || is_end) && !v->ready_at_ms) v->ready_at_ms = at_ms;

@@ -83,7 +83,7 @@ static struct run_view example_view(struct step_view *step) {
 	"Python 3.11: waiting 2 s for the dpkg lock (apt-get, pid 17)\",\"error\":" error                              \
 	",\"gpu\":\"ok 1x T4\",\"warnings\":0,\"steps\":[{\"index\":1,\"id\":\"python\",\"name\":\"Python "            \
 	"3.11\",\"type\":\"python\","                                                                                  \
-	"\"background\":false,\"needs\":[],\"held_by\":null,\"status\":\"running\",\"text\":\"installing 14 of 61 "    \
+	"\"background\":false,\"needs\":[],\"held_by\":null,\"held_what\":null,\"status\":\"running\",\"text\":\"installing 14 of 61 "    \
 	"wheels\",\"done\":14,"                                                                                        \
 	"\"total\":61,\"unit\":null,\"bytes_per_s\":0,\"stalled_ms\":0,\"waiting_for\":\"the dpkg lock (apt-get, pid " \
 	"17)\",\"waiting_ms\":2500,\"waited_ms\":700,"                                                                 \
