@@ -9,6 +9,7 @@
 #include "cli/context.h"
 #include "cli/opt.h"
 #include "fmt/js.h"
+#include "report/motd.h"
 #include "report/report.h"
 #include "report/screen.h"
 #include "report/show.h"
@@ -28,12 +29,14 @@
 #define NUMBER_COLUMNS 5
 
 struct options {
-	bool is_following;
+	bool is_following, is_motd;
 };
 
 static const struct opt opts[] = {
 	{"follow", 'f', NULL, "show it anew until the run ends", OPT_FLAG, offsetof(struct options, is_following), 0,
 	 0},
+	{"motd", 0, NULL, "two lines for a login message; nothing where nothing has run", OPT_FLAG,
+	 offsetof(struct options, is_motd), 0, 0},
 	{0},
 };
 
@@ -224,10 +227,25 @@ static int follow(struct context *ctx) {
 	return code;
 }
 
+/* At every login: where there is nothing to say, or no way to know, nothing is said. */
+static int print_motd(struct context *ctx) {
+	struct err ignored = {0};
+	AUTO_JS struct js *js = NULL;
+	AUTO_ARENA struct arena arena = {0};
+	AUTO_BUF struct buf out = BUF_INIT(STATUS_TEXT_MAX);
+	struct run_view view;
+	bool is_system = false;
+	if (context_status(ctx, &js, &is_system, &ignored)) return EXIT_OK_;
+	report_status_view(js, &arena, &view);
+	motd_text(&view, false, is_system, &out);
+	return cli_print(&out);
+}
+
 int cmd_status(struct context *ctx, int argc, char **argv) {
 	struct options o = {0};
 	AUTO_STRS struct strs args = {0};
 	int code = opt_parse(&verb, ctx, argc, argv, &o, &args);
 	if (code != OPT_GO) return code;
+	if (o.is_motd) return print_motd(ctx);
 	return o.is_following ? follow(ctx) : print_once(ctx);
 }

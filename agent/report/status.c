@@ -8,12 +8,15 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "fmt/js.h"
 #include "report/event_js.h"
+#include "report/motd.h"
 #include "report/report.h"
 
 /* status.json: RECIPE_STEPS_MAX steps of some 2 KB each. */
 #define STATUS_MAX (2 * 1024 * 1024)
+#define MOTD_MAX (64 * 1024)
 /* Events kept in memory between two writes, and the size of events.jsonl at which only ends are still written. */
 #define EVENTS_BUFFER_MAX (1024 * 1024)
 #define EVENTS_FLUSH_AT (32 * 1024)
@@ -27,7 +30,7 @@
 struct status_sink {
 	struct sink sink;
 	const struct fs_root *root;
-	char *run_dir, *path, *events_path;
+	char *run_dir, *path, *events_path, *motd_path, *motd;
 	int events_fd;
 	struct buf events;
 	int64_t events_written;
@@ -54,6 +57,18 @@ static void write_status(struct status_sink *s, const struct run_view *view) {
 	if (rc) warn_once(s, err.msg);
 	s->is_dirty = false;
 	s->written_at_ms = clock_mono_ms();
+}
+
+/* The login message changes when the state does; one that cannot be written is missed by nobody but its reader. */
+static void write_motd(struct status_sink *s, const struct run_view *view) {
+	AUTO_BUF struct buf text = BUF_INIT(MOTD_MAX);
+	struct fs_write how = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1, .is_unsynced = true};
+	struct err err = {0};
+	motd_text(view, true, geteuid() == 0, &text);
+	if (str_eq(buf_str(&text), s->motd)) return;
+	free(s->motd);
+	s->motd = mem_strdup(buf_str(&text));
+	if (fs_write(s->root, s->motd_path, text.data, text.len, &how, &err)) log_debug("%s", err.msg);
 }
 
 static void flush_events(struct status_sink *s) {
@@ -115,6 +130,7 @@ static void on_event(struct sink *sink, const struct event *event, const struct 
 	if (event->type != EVENT_STEP_LINE) s->is_dirty = true;
 	bool is_now = is_urgent(event, view);
 	if (s->events.len >= EVENTS_FLUSH_AT || (is_now && event->type != EVENT_RUN_STARTED)) flush_events(s);
+	if (is_now) write_motd(s, view);
 	if (is_now || (s->is_dirty && clock_mono_ms() - s->written_at_ms >= WRITE_EVERY_MS)) write_status(s, view);
 }
 
@@ -134,6 +150,8 @@ static void on_close(struct sink *sink) {
 	free(s->run_dir);
 	free(s->path);
 	free(s->events_path);
+	free(s->motd_path);
+	free(s->motd);
 	free(s);
 }
 
@@ -151,6 +169,7 @@ int report_status(const struct fs_root *root, const char *run_dir, const char *l
 	s->run_dir = mem_strdup(run_dir);
 	s->path = mem_printf("%s/status.json", run_dir);
 	s->events_path = mem_strdup(events_path);
+	s->motd_path = mem_printf("%s/motd", run_dir);
 	s->events_fd = fd;
 	s->events = BUF_INIT(EVENTS_BUFFER_MAX);
 	s->sink = (struct sink){.event = on_event, .tick = on_tick, .tick_ms = WRITE_EVERY_MS, .close = on_close};

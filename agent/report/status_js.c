@@ -84,6 +84,8 @@ struct js *report_status_js(const struct run_view *view, int64_t pid) {
 	set_time(js, "ready_at", view->ready_at_ms);
 	set_time(js, "ended_at", view->ended_at_ms);
 	js_set_int(js, "duration_ms", until_ms > view->started_at_ms ? until_ms - view->started_at_ms : 0);
+	js_set_int(js, "ready_ms",
+		   view->ready_at_ms > view->started_at_ms ? view->ready_at_ms - view->started_at_ms : 0);
 	js_set_int(js, "done", (int64_t)view->done);
 	js_set_int(js, "total", (int64_t)view->total);
 	js_set_int(js, "percent", view->percent);
@@ -201,7 +203,8 @@ void report_status_view(const struct js *js, struct arena *arena, struct run_vie
 	ret_view->has_gone_ready = js_get_bool(js, "ready", false);
 	ret_view->started_at_ms = get_time_ms(js, "started_at");
 	ret_view->updated_at_ms = get_time_ms(js, "updated_at");
-	ret_view->ready_at_ms = get_time_ms(js, "ready_at");
+	int64_t ready_ms = js_get_int(js, "ready_ms", 0); /* times are whole seconds, durations are exact */
+	ret_view->ready_at_ms = ready_ms > 0 ? ret_view->started_at_ms + ready_ms : get_time_ms(js, "ready_at");
 	if (js_get_str(js, "ended_at"))
 		ret_view->ended_at_ms = ret_view->started_at_ms + js_get_int(js, "duration_ms", 0);
 	ret_view->done = (size_t)js_get_int(js, "done", 0);
@@ -246,6 +249,10 @@ static int read_file(const struct fs_root *root, const char *path, struct js **r
 		return err_set(err, ERR_NOT_FOUND, "nothing has run here since the machine started (no %s)", path);
 	if (!rc) rc = js_parse(buf_str(&text), text.len, &js, err);
 	if (rc) return err_wrap(err, "%s", path);
+	if (js_get_int(js, "schema", SCHEMA_VERSION) > SCHEMA_VERSION)
+		return err_set(err, ERR_STATE,
+			       "%s is of shape %lld and this dsagent knows shape %d: ask the dsagent that wrote it",
+			       path, (long long)js_get_int(js, "schema", 0), SCHEMA_VERSION);
 	if (!js_get_str(js, "status"))
 		return err_set(err, ERR_STATE, "%s has no status; was it written by something else?", path);
 	*ret_js = js;

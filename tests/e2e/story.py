@@ -80,7 +80,7 @@ class Run:
         return {"schema": 1, "run_id": self.run_id, "recipe": self.recipe, "version": "0.1.0", "pid": 1, "status": self.status,
                 "ready": ready is not None, "started_at": iso(self.began), "updated_at": iso(self.began + self.ended_at),
                 "ready_at": iso(self.began + ready) if ready else None, "ended_at": iso(self.began + self.ended_at),
-                "duration_ms": self.ended_at, "done": len(self.steps), "total": len(self.steps), "percent": 100,
+                "duration_ms": self.ended_at, "ready_ms": ready or 0, "done": len(self.steps), "total": len(self.steps), "percent": 100,
                 "progress": "", "error": self.error, "gpu": "ok 1x A10G driver 580.105.08 cuda 13.0",
                 "warnings": self.warnings(), "steps": self.steps}
 
