@@ -25,7 +25,7 @@ PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
 SRC     := $(sort $(wildcard agent/*/*.c))
 LIBSRC  := $(filter-out agent/cli/main.c,$(SRC))
-GEN     := $(B)/gen/builtin.o $(B)/gen/packaged.o $(B)/gen/ca_roots.o
+GEN     := $(B)/gen/builtin.o $(B)/gen/packaged.o $(B)/gen/ca_roots.o $(B)/gen/page.o
 OBJ     := $(SRC:%.c=$(B)/%.o) $(GEN)
 LIBOBJ  := $(LIBSRC:%.c=$(B)/%.o) $(GEN)
 
@@ -87,10 +87,18 @@ $(B)/gen/builtin.c: agent/embed.sh $(wildcard recipes/*.yaml recipes/sets/*.txt)
 	$(Q)sh agent/embed.sh recipes > $@
 
 # What `dsagent boot` and `dsagent userdata` write: the same files that packages bring.
-$(B)/gen/packaged.c: agent/embed.sh packaging/dsagent.service packaging/user-data.sh
+$(B)/gen/packaged.c: agent/embed.sh packaging/dsagent.service packaging/user-data.sh packaging/99-dsagent
 	@mkdir -p $(@D)
 	$(Q)sh agent/embed.sh --text cli/packaged.h packaged_service=packaging/dsagent.service \
-		packaged_user_data=packaging/user-data.sh > $@
+		packaged_user_data=packaging/user-data.sh packaged_motd=packaging/99-dsagent > $@
+
+# How a login shows messages: by scripts (Debian, Ubuntu), or by files (Amazon Linux): pam_motd(8).
+MOTD ?= $(if $(wildcard /etc/debian_version),update-motd.d,motd.d)
+
+# The look of `dsagent report --html`.
+$(B)/gen/page.c: agent/embed.sh agent/report/page.css
+	@mkdir -p $(@D)
+	$(Q)sh agent/embed.sh --text report/page.h page_css=agent/report/page.css > $@
 
 $(B)/gen/ca_roots.c: agent/embed.sh agent/io/ca_roots.pem
 	@mkdir -p $(@D)
@@ -102,6 +110,14 @@ install: $(B)/dsagent
 	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/dsagent.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/dsagent.service
 	chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/dsagent.service
 	install -D -m 0644 packaging/90-dsagent.preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-dsagent.preset
+ifeq ($(MOTD),update-motd.d)
+	install -d -m 0755 $(DESTDIR)/etc/update-motd.d
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/99-dsagent > $(DESTDIR)/etc/update-motd.d/99-dsagent
+	chmod 0755 $(DESTDIR)/etc/update-motd.d/99-dsagent
+else
+	install -d -m 0755 $(DESTDIR)/etc/motd.d
+	ln -sfn /run/dsagent/motd $(DESTDIR)/etc/motd.d/99-dsagent
+endif
 	install -D -m 0644 packaging/dsagent.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dsagent
 
 clean:

@@ -15,8 +15,8 @@ packages() {
 	dnf/build) echo gcc make pkgconf-pkg-config libcurl-devel openssl-devel libyaml-devel jansson-devel expat-devel zlib-devel libarchive-devel ;;
 	apt/demo) echo python3 python3-venv curl ca-certificates ;;
 	dnf/demo) echo python3 python3-pip ca-certificates ;;
-	apt/test) echo git libcmocka-dev python3 python3-venv curl ca-certificates procps iproute2 util-linux debootstrap dnf rpm createrepo-c strace time busybox shellcheck nginx-light systemd-container e2fsprogs xfsprogs ;;
-	dnf/test) echo git libcmocka-devel python3 python3-pip procps-ng iproute util-linux dnf rpm-build createrepo_c strace time nginx e2fsprogs xfsprogs ;;
+	apt/test) echo tmux git libcmocka-dev python3 python3-venv curl ca-certificates procps iproute2 util-linux debootstrap dnf rpm createrepo-c strace time busybox shellcheck nginx-light systemd-container e2fsprogs xfsprogs ;;
+	dnf/test) echo tmux git libcmocka-devel python3 python3-pip procps-ng iproute util-linux dnf rpm-build createrepo_c strace time nginx e2fsprogs xfsprogs ;;
 	apt/static)
 		echo gcc make perl patch xz-utils curl linux-libc-dev qemu-user-static
 		case $(uname -m) in

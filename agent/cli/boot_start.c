@@ -27,6 +27,9 @@
 
 #define SERVICE "dsagent.service"
 #define SERVICE_BINARY "/usr/bin/dsagent"
+/* pam_motd(8): a script that Debian and Ubuntu run at every login, a file that Amazon Linux shows. */
+#define MOTD_SCRIPT "/etc/update-motd.d/99-dsagent"
+#define MOTD_LINK "/etc/motd.d/99-dsagent"
 /* Questions and a reload during a busy boot take seconds. */
 #define SYSTEMD_MS (3LL * 60 * 1000)
 #define PATH_BYTES_MAX 4096
@@ -60,15 +63,32 @@ static const char *own_path(struct context *ctx, const struct fs_root *root) {
 	return SERVICE_BINARY;
 }
 
-/* The packaged unit, for a program that may lie elsewhere. */
-static int write_service(struct context *ctx, const struct fs_root *root, struct err *err) {
-	static const struct fs_write how = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
-	const char *binary = strstr(packaged_service, SERVICE_BINARY);
-	if (!binary) return err_set(err, ERR_STATE, "this dsagent was built with a service that does not start it");
-	const char *text = arena_printf(&ctx->arena, "%.*s%s%s", (int)(binary - packaged_service), packaged_service,
+/* A packaged file, for a program that may lie elsewhere. */
+static int write_packaged(struct context *ctx, const struct fs_root *root, const char *packaged, const char *path,
+			  mode_t mode, struct err *err) {
+	struct fs_write how = {.mode = mode, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	const char *binary = strstr(packaged, SERVICE_BINARY);
+	if (!binary) return err_set(err, ERR_STATE, "this dsagent was built with a %s that does not start it", path);
+	const char *text = arena_printf(&ctx->arena, "%.*s%s%s", (int)(binary - packaged), packaged,
 					own_path(ctx, root), binary + strlen(SERVICE_BINARY));
-	int rc = fs_mkdirs(root, UNIT_DIR, 0755, (uid_t)-1, (gid_t)-1, err);
-	return rc ? rc : fs_write(root, UNIT_DIR "/" SERVICE, text, strlen(text), &how, err);
+	const char *dir = arena_dup(&ctx->arena, path, (size_t)(strrchr(path, '/') - path));
+	int rc = fs_mkdirs(root, dir, 0755, (uid_t)-1, (gid_t)-1, err);
+	return rc ? rc : fs_write(root, path, text, strlen(text), &how, err);
+}
+
+/* Where a login shows what there is; without it everything works, so nothing is said of a failure. */
+static void write_motd(struct context *ctx, const struct fs_root *root) {
+	const struct facts *facts = NULL;
+	struct err err = {0};
+	int rc = context_facts(ctx, &facts, &err);
+	if (rc || fs_exists(root, MOTD_SCRIPT) || fs_exists(root, MOTD_LINK)) return;
+	if (str_eq(facts->os.package_manager, "apt"))
+		rc = write_packaged(ctx, root, packaged_motd, MOTD_SCRIPT, 0755, &err);
+	else {
+		rc = fs_mkdirs(root, "/etc/motd.d", 0755, (uid_t)-1, (gid_t)-1, &err);
+		if (!rc) rc = fs_symlink(root, MOTD_LINK, "/run/dsagent/motd", &err);
+	}
+	if (rc) log_debug("no login message: %s", err.msg);
 }
 
 static int start_service(struct context *ctx, const struct fs_root *root, struct err *err) {
@@ -82,7 +102,7 @@ static int start_service(struct context *ctx, const struct fs_root *root, struct
 			       SERVICE " is masked, somebody does not want it to run: `systemctl unmask " SERVICE
 				       "` takes that back");
 	if (!str_eq(state.load, "loaded")) {
-		rc = write_service(ctx, root, err);
+		rc = write_packaged(ctx, root, packaged_service, UNIT_DIR "/" SERVICE, 0644, err);
 		if (!rc) rc = unit_reload(&m, err);
 	}
 	if (!rc) rc = unit_do(&m, "enable", SERVICE, err);
@@ -135,6 +155,7 @@ int boot_check_idle(struct context *ctx, const struct fs_root *root, struct err 
 
 int boot_start(struct context *ctx, const struct fs_root *root, const char **ret_how, struct err *err) {
 	bool is_service = runs_systemd(root);
+	write_motd(ctx, root);
 	int rc = is_service ? start_service(ctx, root, err) : start_process(ctx, root, err);
 	if (rc) return rc;
 	*ret_how = is_service ? SERVICE " does what it says, once the boot has ended, and at every boot"

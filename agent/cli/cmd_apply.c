@@ -28,6 +28,7 @@
 #include "recipe/facts.h"
 #include "recipe/plan.h"
 #include "report/report.h"
+#include "report/show.h"
 
 /* Another apply may install for a long time; past this somebody should look. */
 #define LOCK_WAIT_MS (60LL * 60 * 1000)
@@ -279,6 +280,11 @@ static int on_missing(void *arg, size_t *ret_step, struct err *err) {
 	return preflight_run(a->ctx, &how, ret_step, err);
 }
 
+/* By somebody who sees the live lines and can be asked. */
+static bool is_watched(const struct apply *a) {
+	return !a->ctx->is_json && !a->opts.is_boot && show_style_of(STDOUT_FILENO).is_terminal && isatty(STDIN_FILENO);
+}
+
 static int run(struct apply *a, struct run_result *ret_result, struct err *err) {
 	a->env = run_environment(a->facts, a->ctx->env, &a->ctx->arena);
 	struct run_options how = {
@@ -293,6 +299,7 @@ static int run(struct apply *a, struct run_result *ret_result, struct err *err) 
 		.run_id = a->run_id,
 		.version = DSAGENT_VERSION,
 		.log_dir = a->log_dir,
+		.asks = is_watched(a),
 		.jobs = (unsigned)a->opts.jobs,
 		.preflight = on_missing,
 		.on_failed = on_failed,

@@ -73,7 +73,8 @@ static int forget_runs(struct clean *c, struct err *err) {
 	int rc = 0;
 	for (size_t i = 0; !rc && i < sizeof names / sizeof *names; i++)
 		rc = remove_in(c, c->paths.state_dir, names[i], err);
-	return rc ? rc : remove_in(c, c->paths.run_dir, "status.json", err);
+	if (!rc) rc = remove_in(c, c->paths.run_dir, "status.json", err);
+	return rc ? rc : remove_in(c, c->paths.run_dir, "motd", err);
 }
 
 static bool is_ours(const struct clean *c, const char *path) {

@@ -3,28 +3,40 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/context.h"
 #include "cli/opt.h"
 #include "fmt/js.h"
+#include "report/motd.h"
 #include "report/report.h"
+#include "report/screen.h"
 #include "report/show.h"
+#include "report/show_tree.h"
 #include "report/status_js.h"
+#include "report/term.h"
 
 /* RECIPE_STEPS_MAX lines. */
 #define STATUS_TEXT_MAX (1024 * 1024)
-#define FOLLOW_MS 500
+/* How often a terminal is drawn anew, and how seldom the file is read. */
+#define FRAME_MS 100
+#define FRAMES_PER_READ 3
+/* Between two lines on a pipe that say how far a run is. */
+#define SAY_EVERY_MS (30LL * 1000)
+#define PROGRESS_SIZE 512
 /* "  7  " */
 #define NUMBER_COLUMNS 5
 
 struct options {
-	bool is_following;
+	bool is_following, is_motd;
 };
 
 static const struct opt opts[] = {
 	{"follow", 'f', NULL, "show it anew until the run ends", OPT_FLAG, offsetof(struct options, is_following), 0,
 	 0},
+	{"motd", 0, NULL, "two lines for a login message; nothing where nothing has run", OPT_FLAG,
+	 offsetof(struct options, is_motd), 0, 0},
 	{0},
 };
 
@@ -70,8 +82,7 @@ static void add_status(const struct js *js, bool is_system, const struct show_st
 	buf_addc(out, '\n');
 	for (size_t i = 0; i < view.count; i++) {
 		buf_addf(out, "%3zu  ", i + 1);
-		show_step(&view.steps[i], style, now_ms, out);
-		buf_addc(out, '\n');
+		show_line(&view, i, "", style, now_ms, 0, out);
 	}
 	add_next(&view, is_system, out);
 }
@@ -90,6 +101,18 @@ static bool is_over(const struct js *js) {
 	       str_eq(status, run_status_name(RUN_REBOOTING));
 }
 
+/* Each status that differs from the one before. */
+static void add_json(const struct js *js, struct buf *before, struct buf *out) {
+	js_print(js, JS_COMPACT, out);
+	buf_addc(out, '\n');
+	if (str_eq(buf_str(out), buf_str(before))) {
+		buf_reset(out);
+		return;
+	}
+	buf_reset(before);
+	buf_add(before, buf_str(out), out->len);
+}
+
 static int print_once(struct context *ctx) {
 	struct err err = {0};
 	AUTO_JS struct js *js = NULL;
@@ -102,34 +125,120 @@ static int print_once(struct context *ctx) {
 	return cli_print(&out);
 }
 
-/* The lines that fit are drawn over the ones before; on a pipe each change is printed once. */
+/* What a follower has seen, and how he sees it. */
+struct follower {
+	struct context *ctx;
+	struct arena arena; /* of the status that was read last */
+	struct run_view view;
+	bool is_over, is_system;
+	char run_id[64];
+	enum step_status *seen; /* of each step, by who reads lines */
+	size_t seen_count;
+	int64_t said_at_ms; /* the last line of a run that is at work */
+	struct screen screen;
+	unsigned frame;
+};
+
+static int read_status(struct follower *f, struct js **ret_js, struct err *err) {
+	int rc = context_status(f->ctx, ret_js, &f->is_system, err);
+	if (rc) return rc;
+	arena_clear(&f->arena);
+	report_status_view(*ret_js, &f->arena, &f->view);
+	f->is_over = is_over(*ret_js);
+	return 0;
+}
+
+/* A screen of its own making: a headline, and below it the run as `apply` draws it. */
+static void draw(struct follower *f, struct buf *out) {
+	AUTO_BUF struct buf lines = BUF_INIT(SCREEN_MAX);
+	struct show_style style = show_style_of(STDOUT_FILENO);
+	int64_t now_ms = clock_now_ms();
+	term_live_lines(&f->view, &style, now_ms, f->frame++, &lines);
+	screen_draw(&f->screen, &style, buf_str(&lines), out);
+}
+
+static void draw_end(struct follower *f, const struct js *js, struct buf *out) {
+	struct show_style style = row_style();
+	screen_erase(&f->screen, &style, out);
+	add_status(js, f->is_system, &style, out);
+}
+
+/* On a pipe: one line for every step that has ended since, and now and then where the run is. */
+static void add_lines(struct follower *f, struct buf *out) {
+	const struct run_view *v = &f->view;
+	char progress[PROGRESS_SIZE];
+	if (!str_eq(v->run_id, f->run_id) || v->count != f->seen_count) {
+		free(f->seen);
+		f->seen = mem_zalloc((v->count + 1) * sizeof *f->seen);
+		f->seen_count = v->count;
+		(void)snprintf(f->run_id, sizeof f->run_id, "%s", v->run_id);
+		add_headline(v, clock_now_ms(), out);
+		f->said_at_ms = clock_mono_ms();
+	}
+	for (size_t i = 0; i < v->count; i++) {
+		if (f->seen[i] == v->steps[i].status) continue;
+		f->seen[i] = v->steps[i].status;
+		if (f->seen[i] == STEP_PENDING) continue;
+		show_label(v, i, out);
+		if (f->seen[i] == STEP_RUNNING)
+			buf_adds(out, "started");
+		else
+			show_outcome(&v->steps[i], out);
+		buf_addc(out, '\n');
+		f->said_at_ms = clock_mono_ms();
+	}
+	if (clock_mono_ms() - f->said_at_ms >= SAY_EVERY_MS && !f->is_over) {
+		show_clean(run_view_progress(v, progress, sizeof progress), out);
+		buf_addc(out, '\n');
+		f->said_at_ms = clock_mono_ms();
+	}
+	if (f->is_over) add_next(v, f->is_system, out);
+}
+
 static int follow(struct context *ctx) {
 	struct err err = {0};
+	struct follower f = {.ctx = ctx, .screen = SCREEN_INIT};
 	AUTO_BUF struct buf before = BUF_INIT(STATUS_TEXT_MAX);
-	size_t drawn = 0;
-	for (bool is_last = false, is_system = false; !is_last;) {
+	bool is_drawn = show_style_of(STDOUT_FILENO).is_terminal && !ctx->is_json;
+	int code = EXIT_OK_;
+	for (unsigned turn = 0; code == EXIT_OK_ && !f.is_over; turn++) {
 		AUTO_JS struct js *js = NULL;
-		AUTO_BUF struct buf out = BUF_INIT(STATUS_TEXT_MAX), screen = BUF_INIT(STATUS_TEXT_MAX + 64);
-		struct show_style style = row_style();
-		if (drawn) clock_sleep_ms(FOLLOW_MS);
-		if (context_status(ctx, &js, &is_system, &err)) return cli_fail(EXIT_NO_START, &err);
-		is_last = is_over(js);
-		if (ctx->is_json) {
-			js_print(js, JS_COMPACT, &out);
-			buf_addc(&out, '\n');
-		} else
-			add_status(js, is_system, &style, &out);
-		if (str_eq(buf_str(&out), buf_str(&before))) continue;
-		buf_reset(&before);
-		buf_add(&before, buf_str(&out), out.len);
-		if (drawn && style.is_terminal && !ctx->is_json) buf_addf(&screen, "\033[%zuF\033[J", drawn);
-		drawn = 0;
-		for (size_t i = 0; i < out.len; i++) drawn += out.data[i] == '\n';
-		buf_add(&screen, buf_str(&out), out.len);
-		int code = cli_print(&screen);
-		if (code != EXIT_OK_) return code;
+		AUTO_BUF struct buf out = BUF_INIT(STATUS_TEXT_MAX);
+		if (turn) clock_sleep_ms(FRAME_MS);
+		bool is_read = turn % FRAMES_PER_READ == 0;
+		if (is_read && read_status(&f, &js, &err)) {
+			code = cli_fail(EXIT_NO_START, &err);
+			break;
+		}
+		if (is_drawn && f.is_over)
+			draw_end(&f, js, &out);
+		else if (is_drawn)
+			draw(&f, &out);
+		else if (is_read && ctx->is_json)
+			add_json(js, &before, &out);
+		else if (is_read)
+			add_lines(&f, &out);
+		if (out.len) code = cli_print(&out);
+		if (ferror(stdout)) break; /* the reader has gone away */
 	}
-	return EXIT_OK_;
+	screen_clear(&f.screen);
+	free(f.seen);
+	arena_clear(&f.arena);
+	return code;
+}
+
+/* At every login: where there is nothing to say, or no way to know, nothing is said. */
+static int print_motd(struct context *ctx) {
+	struct err ignored = {0};
+	AUTO_JS struct js *js = NULL;
+	AUTO_ARENA struct arena arena = {0};
+	AUTO_BUF struct buf out = BUF_INIT(STATUS_TEXT_MAX);
+	struct run_view view;
+	bool is_system = false;
+	if (context_status(ctx, &js, &is_system, &ignored)) return EXIT_OK_;
+	report_status_view(js, &arena, &view);
+	motd_text(&view, false, is_system, &out);
+	return cli_print(&out);
 }
 
 int cmd_status(struct context *ctx, int argc, char **argv) {
@@ -137,5 +246,6 @@ int cmd_status(struct context *ctx, int argc, char **argv) {
 	AUTO_STRS struct strs args = {0};
 	int code = opt_parse(&verb, ctx, argc, argv, &o, &args);
 	if (code != OPT_GO) return code;
+	if (o.is_motd) return print_motd(ctx);
 	return o.is_following ? follow(ctx) : print_once(ctx);
 }

@@ -5,3 +5,4 @@
 
 extern const char packaged_service[];	/* dsagent.service */
 extern const char packaged_user_data[]; /* user-data.sh */
+extern const char packaged_motd[];	/* 99-dsagent */

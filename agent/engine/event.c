@@ -1,5 +1,7 @@
 #include "engine/event.h"
 
+#include "base/str.h"
+
 const char *run_status_name(enum run_status status) {
 	switch (status) {
 	case RUN_RUNNING: return "running";
@@ -23,6 +25,18 @@ const char *step_status_name(enum step_status status) {
 	case STEP_SKIPPED: return "skipped";
 	}
 	return "unknown";
+}
+
+enum run_status run_status_of(const char *name) {
+	for (int s = RUN_RUNNING; s <= (int)RUN_INTERRUPTED; s++)
+		if (str_eq(name, run_status_name((enum run_status)s))) return (enum run_status)s;
+	return RUN_RUNNING;
+}
+
+enum step_status step_status_of(const char *name) {
+	for (int s = STEP_PENDING; s <= (int)STEP_SKIPPED; s++)
+		if (str_eq(name, step_status_name((enum step_status)s))) return (enum step_status)s;
+	return STEP_PENDING;
 }
 
 const char *event_type_name(enum event_type type) {

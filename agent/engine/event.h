@@ -24,6 +24,10 @@ enum step_status {
 struct step_view {
 	const char *id, *name, *type;
 	bool is_background;
+	const size_t *needs; /* indices of the steps that must have ended before it starts */
+	size_t needs_count;
+	size_t held_by; /* of one whose needs have ended: 1 + the running step that has what it must have; else 0 */
+	const char *held_what; /* that: "packages", "path:/opt/ds" */
 	enum step_status status;
 	char text[256];			    /* what it is doing or why it ended so: "installing 14 of 61 wheels" */
 	int64_t done, total;		    /* of its own unit; total 0: unknown */
@@ -40,6 +44,7 @@ struct step_view {
 	char log_path[256];		    /* of its step log */
 };
 
+/** Times are those of the wall clock as it is now: when it is set, they are all set with it. */
 struct run_view {
 	const char *run_id; /* "20261120-130501-3f9a" */
 	const char *recipe; /* "daily-driver@3f9a1c2e" */
@@ -53,8 +58,9 @@ struct run_view {
 	int percent;	    /* 0..100 over all steps, with the running steps' own progress */
 	char error[600];    /* "step 7 'R' failed: …", of the first failure; "" while there is none */
 	size_t warnings;
-	char gpu[257];	  /* the gate's verdict; "" while there is none */
-	char bundle[600]; /* where what happened was uploaded after a failure; "" if nowhere */
+	char gpu[257];	      /* the gate's verdict; "" while there is none */
+	char bundle[600];     /* where what happened was uploaded after a failure; "" if nowhere */
+	const char *question; /* what the terminal is asked just now, or NULL */
 };
 
 enum event_type {
@@ -74,6 +80,7 @@ enum event_type {
 struct event {
 	enum event_type type;
 	int64_t at_ms;		 /* wall clock */
+	int64_t since_ms;	 /* since the run began, by a clock that is never set */
 	size_t step;		 /* index, or SIZE_MAX for the run as a whole */
 	const char *text, *diff; /* may be NULL */
 };
@@ -90,8 +97,12 @@ struct sink {
 
 /** "running", "ready-with-warnings", …: the words of tags and status.json. */
 const char *run_status_name(enum run_status status);
+/** Back; RUN_RUNNING for no such word, or NULL. */
+enum run_status run_status_of(const char *name);
 /** "pending", "running", "ok", "changed", "failed", "warned", "skipped". */
 const char *step_status_name(enum step_status status);
+/** Back; STEP_PENDING for no such word, or NULL. */
+enum step_status step_status_of(const char *name);
 /** "step-ended", …: the words of events.jsonl. */
 const char *event_type_name(enum event_type type);
 

@@ -13,6 +13,8 @@
 
 #define EVENTS_AT_ONCE 16
 #define SIGNAL_EVENT UINT64_MAX
+#define ANSWER_EVENT (UINT64_MAX - 1)
+#define QUESTION "stop? Ctrl-C again, or y, ends it cleanly; n, or 5 s, and it goes on"
 
 /* SIGINT and SIGTERM end the run in good order; SIGHUP (a lost SSH session) does not end it at all. */
 static int watch_signals(struct run *run, sigset_t *ret_old, struct err *err) {
@@ -42,15 +44,52 @@ static void say_stopping(struct run *run) {
 	run_emit(run, EVENT_WARNING, SIZE_MAX, text, NULL);
 }
 
+static void tick(struct run *run);
+
+static void close_question(struct run *run) {
+	if (!run->view.question) return;
+	(void)epoll_ctl(run->epoll_fd, EPOLL_CTL_DEL, run->ask.fd,
+			NULL); /* it may be in no set: then nothing is lost */
+	ask_end(&run->ask);
+	run->view.question = NULL;
+	tick(run);
+}
+
+static void stop(struct run *run, int sig) {
+	bool is_first = run->signal == 0;
+	close_question(run);
+	run->signal = sig;
+	run->is_stopping = true;
+	if (is_first) say_stopping(run);
+	for (size_t i = 0; i < run->plan->count; i++) step_stop(run, i);
+}
+
+/* A key is pressed easily, and an hour's work is not done again easily. False where nobody can be asked. */
+static bool open_question(struct run *run) {
+	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = ANSWER_EVENT};
+	if (run->signal != 0 || run->view.question || !run->options->asks) return false;
+	if (!ask_begin(&run->ask, STDIN_FILENO)) return false;
+	if (epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, run->ask.fd, &ev) < 0) {
+		ask_end(&run->ask);
+		return false;
+	}
+	run->view.question = QUESTION;
+	tick(run);
+	return true;
+}
+
+static void on_answer(struct run *run) {
+	if (ask_read(&run->ask))
+		stop(run, SIGINT);
+	else if (!run->ask.is_open)
+		close_question(run);
+}
+
 static void on_signal(struct run *run) {
 	struct signalfd_siginfo info;
 	while (read(run->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-		if (info.ssi_signo == SIGHUP) continue;
-		bool is_first = run->signal == 0;
-		run->signal = (int)info.ssi_signo;
-		run->is_stopping = true;
-		if (is_first) say_stopping(run);
-		for (size_t i = 0; i < run->plan->count; i++) step_stop(run, i);
+		if (info.ssi_signo == SIGHUP || (info.ssi_signo == SIGINT && open_question(run))) continue;
+		stop(run, (int)info.ssi_signo);
 	}
 }
 
@@ -62,6 +101,7 @@ static int64_t tick_interval_ms(const struct run *run) {
 }
 
 static void tick(struct run *run) {
+	run_view_clock(run);
 	for (size_t i = 0; i < run->plan->count; i++)
 		if (run->steps[i].phase == PHASE_RUNNING) step_meter(run, i, clock_mono_ms());
 	for (struct sink *const *s = run->options->sinks; *s; s++)
@@ -69,7 +109,7 @@ static void tick(struct run *run) {
 }
 
 static int next_timeout(const struct run *run, int64_t now, int64_t tick_at) {
-	int64_t due = tick_at;
+	int64_t due = run->view.question && run->ask.until_ms < tick_at ? run->ask.until_ms : tick_at;
 	for (size_t i = 0; i < run->plan->count; i++) {
 		int64_t at = step_due_ms(run, i);
 		if (at < due) due = at;
@@ -108,10 +148,13 @@ static int loop(struct run *run, struct err *err) {
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.u64 == SIGNAL_EVENT)
 				on_signal(run);
+			else if (events[i].data.u64 == ANSWER_EVENT)
+				on_answer(run);
 			else
 				step_on_readable(run, (size_t)events[i].data.u64);
 		}
 		int64_t now = clock_mono_ms();
+		if (run->view.question && now >= run->ask.until_ms) close_question(run);
 		for (size_t i = 0; i < run->plan->count; i++) step_on_time(run, i, now);
 		if (now >= tick_at) {
 			tick(run);
@@ -155,6 +198,7 @@ static void keep_evidence(struct run *run) {
 
 static void finish(struct run *run, struct run_result *ret_result) {
 	struct run_view *v = &run->view;
+	close_question(run);
 	for (size_t i = 0; i < v->count; i++)
 		if (run->steps[i].phase == PHASE_PENDING && run->signal == 0 &&
 		    (!run->wants_reboot || v->error[0] != '\0'))
@@ -186,6 +230,7 @@ int run_plan(const struct run_options *options, struct run_result *ret_result, s
 		rc = loop(&run, err);
 	}
 	if (!rc) finish(&run, ret_result);
+	ask_end(&run.ask);
 	if (run.signal_fd >= 0) (void)close(run.signal_fd);
 	if (run.epoll_fd >= 0) (void)close(run.epoll_fd);
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);

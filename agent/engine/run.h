@@ -32,6 +32,7 @@ struct run_options {
 	struct sink *const *sinks; /* NULL-terminated */
 	const char *run_id, *version;
 	const char *log_dir; /* below root; step logs go there: NN-id.log, 0600 */
+	bool asks;	     /* at the terminal on standard input whether a first Ctrl-C was meant */
 	unsigned jobs;	     /* most steps at once; 0: RUN_JOBS_DEFAULT */
 
 	/**

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "engine/ask.h"
 #include "engine/meter.h"
 #include "engine/run.h"
 #include "engine/worker.h"
@@ -46,11 +47,13 @@ struct run {
 	const struct plan *plan;
 	struct step_run *steps;
 	struct run_view view;
+	int64_t began_mono_ms, clock_offset_ms; /* wall clock less monotonic, as it was last */
 	struct arena arena;
 	int epoll_fd, signal_fd;
 	size_t running;
 	bool is_stopping;		 /* a failure with on_error: stop, or a signal: nothing new starts */
 	int signal;			 /* the signal that asked us to end */
+	struct ask ask;			 /* whether it was meant */
 	bool is_preflighted, is_refused; /* preflight was asked; and found a step that must fail: nothing is begun */
 	bool wants_reboot;		 /* a step asked for one: what runs ends, nothing new starts */
 	char reboot_cause[200];
@@ -63,6 +66,7 @@ void run_view_init(struct run *run);
 void run_view_clear(struct run *run);
 void run_emit(struct run *run, enum event_type type, size_t step, const char *text, const char *diff);
 void run_view_count(struct run *run);			       /* done, total, percent anew */
+void run_view_clock(struct run *run);			       /* follows a clock that was set */
 void run_set_text(char *field, size_t size, const char *text); /* redacted, cut at a character boundary */
 
 /** run_step.c: one step's life. */

@@ -3,19 +3,23 @@
 #include "base/str.h"
 #include "engine/run_internal.h"
 
-/* True if the two lists name a common resource. */
-static bool overlaps(const struct strs *a, const struct strs *b) {
+/* A resource that both lists name, or NULL. */
+static const char *common(const struct strs *a, const struct strs *b) {
 	for (size_t i = 0; i < a->count; i++)
-		if (strs_has(b, a->items[i])) return true;
-	return false;
+		if (strs_has(b, a->items[i])) return a->items[i];
+	return NULL;
 }
 
+/* False while a running step has something that this one must have alone: the view says which, and what. */
 static bool resources_are_free(const struct run *run, size_t index) {
-	for (size_t i = 0; i < run->plan->count; i++)
-		if (run->steps[i].phase == PHASE_RUNNING &&
-		    overlaps(&run->plan->steps[i].resources, &run->plan->steps[index].resources))
-			return false;
-	return true;
+	struct step_view *v = &run->view.steps[index];
+	v->held_by = 0;
+	for (size_t i = 0; i < run->plan->count && !v->held_by; i++) {
+		if (run->steps[i].phase != PHASE_RUNNING) continue;
+		v->held_what = common(&run->plan->steps[i].resources, &run->plan->steps[index].resources);
+		if (v->held_what) v->held_by = i + 1;
+	}
+	return v->held_by == 0;
 }
 
 enum readiness { NOT_YET, MAY_START, MUST_SKIP };
@@ -59,7 +63,7 @@ static bool advance(struct run *run, size_t index) {
 		return true;
 	case MAY_START: break;
 	}
-	if (run->running >= jobs(run) || !resources_are_free(run, index)) return false;
+	if (!resources_are_free(run, index) || run->running >= jobs(run)) return false;
 	step_start(run, index);
 	return true;
 }

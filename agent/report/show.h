@@ -42,15 +42,20 @@ char *show_duration(int64_t ms, char text[SHOW_DURATION_SIZE]);
 /** The same in whole seconds, for what is drawn again and again: "38 s". */
 char *show_seconds(int64_t ms, char text[SHOW_DURATION_SIZE]);
 
-/** One line, without its end, of a running step: spinner, name, bar, what it does, time, ETA. */
-void show_running(const struct step_view *step, const struct show_style *style, int64_t now_ms, unsigned frame,
-		  struct buf *out);
+/**
+ * One line, without its end, of a running step: spinner, lead (rails of a tree, or ""), name, bar, what it does, time,
+ * ETA. Where the width does not hold it all, the words are cut first, then the bar goes, then the name is cut.
+ */
+void show_running(const struct step_view *step, const char *lead, const struct show_style *style, int64_t now_ms,
+		  unsigned frame, struct buf *out);
 
 /** The line of all: "7/12 58%  3 min 02 s". */
 void show_overall(const struct run_view *view, const struct show_style *style, int64_t now_ms, struct buf *out);
 
-/** One line of a step in any state, as it stays on the screen: mark, name, time, how it ended. */
-void show_step(const struct step_view *step, const struct show_style *style, int64_t now_ms, struct buf *out);
+/** One line of a step in any state, as it stays on the screen: mark, lead, name, time, how it ended; pending: what it
+ * waits for. */
+void show_step(const struct step_view *step, const char *lead, const char *pending, const struct show_style *style,
+	       int64_t now_ms, struct buf *out);
 
 /** How a step ended or what it does, alone: "changed in 38.2 s: installed 61 wheels". */
 void show_outcome(const struct step_view *step, struct buf *out);

@@ -10,6 +10,8 @@
 #define BAR_COLUMNS 16
 /* Below this width a bar leaves no room for words. */
 #define BAR_MIN_WIDTH 60
+/* Fewer columns of a name, or of words, say nothing. */
+#define NAME_MIN 10
 /* An ETA from less work than this jumps about. */
 #define ETA_MIN_MS 3000
 
@@ -46,9 +48,10 @@ static void add_bar(const struct step_view *step, const struct show_style *style
 	buf_addf(out, " %3d%%  ", (int)((double)done / (double)step->total * 100));
 }
 
+/* "40 s, 2 min 00 s left". */
 static void add_time(const struct step_view *step, int64_t elapsed_ms, int64_t worked_ms, struct buf *out) {
 	char text[SHOW_DURATION_SIZE];
-	buf_addf(out, "  %s", show_seconds(elapsed_ms, text));
+	buf_adds(out, show_seconds(elapsed_ms, text));
 	if (step->total <= 0 || step->done <= 0 || step->done >= step->total || worked_ms < ETA_MIN_MS) return;
 	if (step->waiting_for[0] || step->is_bytes) return; /* its count says it */
 	int64_t left_ms = (int64_t)((double)worked_ms * (double)(step->total - step->done) / (double)step->done);
@@ -62,24 +65,53 @@ static void add_doing(const struct step_view *step, struct buf *out) {
 	if (step->attempt > 1) buf_addf(out, " (attempt %u)", step->attempt);
 }
 
-void show_running(const struct step_view *step, const struct show_style *style, int64_t now_ms, unsigned frame,
-		  struct buf *out) {
-	AUTO_BUF struct buf left = BUF_INIT(LINE_BYTES_MAX), right = BUF_INIT(LINE_BYTES_MAX);
-	int64_t elapsed_ms = now_ms > step->started_at_ms ? now_ms - step->started_at_ms : 0;
-	int64_t worked_ms = elapsed_ms - step->waited_ms - step->waiting_ms;
-	show_clean(step->name, &left);
-	buf_adds(&left, "  ");
-	if (step->total > 0 && !step->waiting_for[0] && (style->width == 0 || style->width >= BAR_MIN_WIDTH))
-		add_bar(step, style, &left);
-	add_doing(step, &left);
-	add_time(step, elapsed_ms, worked_ms, &right);
-	if (style->width) { /* the time is kept whole, the words are cut */
-		size_t used = 2 + show_columns(buf_str(&right));
-		buf_cut(&left, show_fit(buf_str(&left), style->width > used ? style->width - used : 0));
-		while (left.len && left.data[left.len - 1] == ' ') buf_cut(&left, left.len - 1);
+/* Adds as much of text as fits into *room columns, and what follows it whole; takes both from *room. */
+static void add_fitting(const char *text, const char *after, size_t *room, struct buf *out) {
+	size_t tail = show_columns(after), wide = show_columns(text);
+	if (*room <= tail) return;
+	size_t n = show_fit(text, *room - tail);
+	while (n && text[n] && text[n - 1] == ' ') n--;
+	buf_add(out, text, n);
+	buf_adds(out, after);
+	wide = wide < *room - tail ? wide : *room - tail;
+	*room -= wide + tail;
+}
+
+static void add_running(const struct step_view *step, const char *lead, const struct show_style *style,
+			const char *words, const char *time, struct buf *out) {
+	AUTO_BUF struct buf name = BUF_INIT(LINE_BYTES_MAX), bar = BUF_INIT(LINE_BYTES_MAX);
+	size_t room = style->width ? style->width - 2 : LINE_BYTES_MAX, time_room = show_columns(time) + 2;
+	show_clean(step->name, &name);
+	if (step->is_background && (!style->width || style->width >= BAR_MIN_WIDTH)) buf_adds(&name, " (background)");
+	/* how long bytes still take is worth more than how long they took */
+	size_t need = step->is_bytes ? show_columns(buf_str(&name)) + show_columns(words) + 2 : NAME_MIN;
+	bool has_time = room > time_room + need;
+	if (has_time) room -= time_room;
+	if (step->total > 0 && !step->waiting_for[0] && (!style->width || style->width >= BAR_MIN_WIDTH))
+		add_bar(step, style, &bar);
+	add_fitting(lead, "", &room, out);
+	/* a name leaves half of a narrow line to what the step does */
+	size_t name_room = room / 2 > NAME_MIN ? room / 2 : room;
+	size_t before = name_room;
+	add_fitting(buf_str(&name), "", &name_room, out);
+	room -= before - name_room;
+	if (room > 2 && words[0]) {
+		add_fitting("", "  ", &room, out);
+		if (room >= show_columns(buf_str(&bar)) + NAME_MIN) add_fitting(buf_str(&bar), "", &room, out);
+		add_fitting(words, "", &room, out);
 	}
-	buf_adds(&left, buf_str(&right));
-	add_line(spinner(style, frame), step->waiting_for[0] ? COLOR_YELLOW : COLOR_CYAN, buf_str(&left), style, out);
+	if (has_time) buf_addf(out, "  %s", time);
+}
+
+void show_running(const struct step_view *step, const char *lead, const struct show_style *style, int64_t now_ms,
+		  unsigned frame, struct buf *out) {
+	AUTO_BUF struct buf words = BUF_INIT(LINE_BYTES_MAX), time = BUF_INIT(LINE_BYTES_MAX),
+			    rest = BUF_INIT(2 * LINE_BYTES_MAX);
+	int64_t elapsed_ms = now_ms > step->started_at_ms ? now_ms - step->started_at_ms : 0;
+	add_doing(step, &words);
+	add_time(step, elapsed_ms, elapsed_ms - step->waited_ms - step->waiting_ms, &time);
+	add_running(step, lead, style, buf_str(&words), buf_str(&time), &rest);
+	add_line(spinner(style, frame), step->waiting_for[0] ? COLOR_YELLOW : COLOR_CYAN, buf_str(&rest), style, out);
 }
 
 void show_overall(const struct run_view *view, const struct show_style *style, int64_t now_ms, struct buf *out) {
@@ -132,13 +164,18 @@ void show_outcome(const struct step_view *step, struct buf *out) {
 	}
 }
 
-void show_step(const struct step_view *step, const struct show_style *style, int64_t now_ms, struct buf *out) {
+void show_step(const struct step_view *step, const char *lead, const char *pending, const struct show_style *style,
+	       int64_t now_ms, struct buf *out) {
 	AUTO_BUF struct buf rest = BUF_INIT(LINE_BYTES_MAX);
 	struct mark mark = mark_of(step->status);
 	char took[SHOW_DURATION_SIZE];
+	buf_adds(&rest, lead);
 	show_clean(step->name, &rest);
 	switch (step->status) {
-	case STEP_PENDING: break;
+	case STEP_PENDING:
+		if (step->is_background) buf_adds(&rest, " (background)");
+		if (*pending) buf_addf(&rest, "  %s", pending);
+		break;
 	case STEP_RUNNING:
 		buf_addf(&rest, "  %s  ", show_seconds(now_ms - step->started_at_ms, took));
 		add_doing(step, &rest);
@@ -147,7 +184,8 @@ void show_step(const struct step_view *step, const struct show_style *style, int
 	case STEP_CHANGED:
 	case STEP_FAILED:
 	case STEP_WARNED:
-		buf_addf(&rest, "  %s  ", show_duration(step->ended_at_ms - step->started_at_ms, took));
+		buf_addf(&rest, "  %s", show_duration(step->ended_at_ms - step->started_at_ms, took));
+		if (step->error[0] || step->text[0]) buf_adds(&rest, "  ");
 		show_clean(step->error[0] ? step->error : step->text, &rest);
 		break;
 	case STEP_SKIPPED:

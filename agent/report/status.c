@@ -8,12 +8,15 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "fmt/js.h"
 #include "report/event_js.h"
+#include "report/motd.h"
 #include "report/report.h"
 
 /* status.json: RECIPE_STEPS_MAX steps of some 2 KB each. */
 #define STATUS_MAX (2 * 1024 * 1024)
+#define MOTD_MAX (64 * 1024)
 /* Events kept in memory between two writes, and the size of events.jsonl at which only ends are still written. */
 #define EVENTS_BUFFER_MAX (1024 * 1024)
 #define EVENTS_FLUSH_AT (32 * 1024)
@@ -21,17 +24,19 @@
 /* status.json is written at once when the state changes, else at most this often, and at least every HEARTBEAT_MS. */
 #define WRITE_EVERY_MS 250
 #define HEARTBEAT_MS 5000
-/* Progress and waits of a step go to events.jsonl at most this often. */
+/* Progress and waits of one step go to events.jsonl at most this often. */
 #define PROGRESS_EVERY_MS 1000
 
 struct status_sink {
 	struct sink sink;
 	const struct fs_root *root;
-	char *run_dir, *path, *events_path;
+	char *run_dir, *path, *events_path, *motd_path, *motd;
 	int events_fd;
 	struct buf events;
 	int64_t events_written;
-	int64_t written_at_ms, progress_at_ms; /* clock_mono_ms */
+	int64_t written_at_ms;	 /* clock_mono_ms */
+	int64_t *progress_at_ms; /* of each step, clock_mono_ms; 0: never */
+	size_t count;
 	bool is_dirty, has_warned;
 };
 
@@ -54,6 +59,18 @@ static void write_status(struct status_sink *s, const struct run_view *view) {
 	s->written_at_ms = clock_mono_ms();
 }
 
+/* The login message changes when the state does; one that cannot be written is missed by nobody but its reader. */
+static void write_motd(struct status_sink *s, const struct run_view *view) {
+	AUTO_BUF struct buf text = BUF_INIT(MOTD_MAX);
+	struct fs_write how = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1, .is_unsynced = true};
+	struct err err = {0};
+	motd_text(view, true, geteuid() == 0, &text);
+	if (str_eq(buf_str(&text), s->motd)) return;
+	free(s->motd);
+	s->motd = mem_strdup(buf_str(&text));
+	if (fs_write(s->root, s->motd_path, text.data, text.len, &how, &err)) log_debug("%s", err.msg);
+}
+
 static void flush_events(struct status_sink *s) {
 	size_t at = 0;
 	while (at < s->events.len && s->events_fd >= 0) {
@@ -73,14 +90,17 @@ static void flush_events(struct status_sink *s) {
 }
 
 /* True for what events.jsonl takes: lines of output are in the step's log, progress comes once in a while. */
-static bool is_kept(struct status_sink *s, const struct event *event) {
+static bool is_kept(struct status_sink *s, const struct event *event, const struct run_view *view) {
 	bool is_repeated = event->type == EVENT_STEP_PROGRESS || event->type == EVENT_STEP_WAITING;
 	if (event->type == EVENT_STEP_LINE) return false;
-	if (is_repeated) {
-		int64_t now = clock_mono_ms();
-		if (s->events_written > EVENTS_FILE_MAX || now - s->progress_at_ms < PROGRESS_EVERY_MS) return false;
-		s->progress_at_ms = now;
+	if (!is_repeated || event->step >= view->count) return true;
+	if (!s->progress_at_ms) {
+		s->progress_at_ms = mem_zalloc(view->count * sizeof *s->progress_at_ms);
+		s->count = view->count;
 	}
+	int64_t *said_at_ms = &s->progress_at_ms[event->step < s->count ? event->step : 0], now = clock_mono_ms();
+	if (s->events_written > EVENTS_FILE_MAX || (*said_at_ms && now - *said_at_ms < PROGRESS_EVERY_MS)) return false;
+	*said_at_ms = now;
 	return true;
 }
 
@@ -106,10 +126,11 @@ static bool is_urgent(const struct event *event, const struct run_view *view) {
 
 static void on_event(struct sink *sink, const struct event *event, const struct run_view *view) {
 	struct status_sink *s = (struct status_sink *)sink;
-	if (is_kept(s, event)) event_js_print(event, view, &s->events);
+	if (is_kept(s, event, view)) event_js_print(event, view, &s->events);
 	if (event->type != EVENT_STEP_LINE) s->is_dirty = true;
 	bool is_now = is_urgent(event, view);
 	if (s->events.len >= EVENTS_FLUSH_AT || (is_now && event->type != EVENT_RUN_STARTED)) flush_events(s);
+	if (is_now) write_motd(s, view);
 	if (is_now || (s->is_dirty && clock_mono_ms() - s->written_at_ms >= WRITE_EVERY_MS)) write_status(s, view);
 }
 
@@ -125,9 +146,12 @@ static void on_close(struct sink *sink) {
 	if (s->events.len) flush_events(s);
 	if (s->events_fd >= 0) (void)close(s->events_fd); /* a log: not synced */
 	buf_clear(&s->events);
+	free(s->progress_at_ms);
 	free(s->run_dir);
 	free(s->path);
 	free(s->events_path);
+	free(s->motd_path);
+	free(s->motd);
 	free(s);
 }
 
@@ -145,6 +169,7 @@ int report_status(const struct fs_root *root, const char *run_dir, const char *l
 	s->run_dir = mem_strdup(run_dir);
 	s->path = mem_printf("%s/status.json", run_dir);
 	s->events_path = mem_strdup(events_path);
+	s->motd_path = mem_printf("%s/motd", run_dir);
 	s->events_fd = fd;
 	s->events = BUF_INIT(EVENTS_BUFFER_MAX);
 	s->sink = (struct sink){.event = on_event, .tick = on_tick, .tick_ms = WRITE_EVERY_MS, .close = on_close};

@@ -35,14 +35,19 @@ static void set_time(struct js *js, const char *key, int64_t at_ms) {
 	js_set_str(js, key, at_ms ? clock_iso8601(at_ms, iso) : NULL);
 }
 
-static struct js *step_js(const struct step_view *step, size_t index, int64_t now_ms) {
-	struct js *js = js_object();
+static struct js *step_js(const struct step_view *steps, size_t index, int64_t now_ms) {
+	const struct step_view *step = &steps[index];
+	struct js *js = js_object(), *needs = js_array();
 	int64_t until_ms = step->ended_at_ms ? step->ended_at_ms : now_ms;
 	js_set_int(js, "index", (int64_t)index + 1);
 	js_set_str(js, "id", step->id);
 	js_set_str(js, "name", step->name);
 	js_set_str(js, "type", step->type);
 	js_set_bool(js, "background", step->is_background);
+	for (size_t i = 0; i < step->needs_count; i++) js_push_str(needs, steps[step->needs[i]].id);
+	js_set(js, "needs", needs);
+	js_set_str(js, "held_by", step->held_by ? steps[step->held_by - 1].id : NULL);
+	js_set_str(js, "held_what", step->held_by ? step->held_what : NULL);
 	js_set_str(js, "status", step_status_name(step->status));
 	js_set_str(js, "text", step->text);
 	js_set_int(js, "done", step->done);
@@ -78,6 +83,8 @@ static void add_run(const struct word *word, int64_t pid, struct js *js) {
 	set_time(js, "ready_at", word->ready_at_ms);
 	set_time(js, "ended_at", word->ended_at_ms);
 	js_set_int(js, "duration_ms", until_ms > word->started_at_ms ? until_ms - word->started_at_ms : 0);
+	js_set_int(js, "ready_ms",
+		   word->ready_at_ms > word->started_at_ms ? word->ready_at_ms - word->started_at_ms : 0);
 	js_set_int(js, "done", (int64_t)word->done);
 	js_set_int(js, "total", (int64_t)word->total);
 	js_set_int(js, "percent", word->percent);
@@ -95,7 +102,7 @@ struct js *report_status_js(const struct run_view *view, int64_t pid) {
 	struct word word;
 	word_fill(view, &word);
 	add_run(&word, pid, js);
-	for (size_t i = 0; i < view->count; i++) js_push(steps, step_js(&view->steps[i], i, view->updated_at_ms));
+	for (size_t i = 0; i < view->count; i++) js_push(steps, step_js(view->steps, i, view->updated_at_ms));
 	js_set(js, "steps", steps);
 	return js;
 }
@@ -157,9 +164,7 @@ static void read_step(const struct js *js, struct arena *arena, struct step_view
 	*ret = (struct step_view){.id = get_text(js, "id", arena),
 				  .name = get_text(js, "name", arena),
 				  .type = get_text(js, "type", arena)};
-	const char *status = js_get_str(js, "status");
-	for (int s = STEP_PENDING; s <= (int)STEP_SKIPPED; s++)
-		if (status && str_eq(status, step_status_name((enum step_status)s))) ret->status = (enum step_status)s;
+	ret->status = step_status_of(js_get_str(js, "status"));
 	ret->is_background = js_get_bool(js, "background", false);
 	get_field(js, "text", ret->text, sizeof ret->text);
 	get_field(js, "waiting_for", ret->waiting_for, sizeof ret->waiting_for);
@@ -178,18 +183,37 @@ static void read_step(const struct js *js, struct arena *arena, struct step_view
 	ret->changes = (size_t)js_get_int(js, "changes", 0);
 }
 
+/* The place of a step, count if it has none. */
+static size_t find_step(const struct run_view *view, const char *id) {
+	size_t i = 0;
+	while (i < view->count && !str_eq(view->steps[i].id, id)) i++;
+	return i;
+}
+
+/* What steps say of each other, by ids: once all have one. */
+static void read_links(const struct js *js, struct arena *arena, const struct run_view *view, struct step_view *ret) {
+	const struct js *needs = js_get(js, "needs");
+	size_t *list = arena_alloc(arena, (js_count(needs) + 1) * sizeof *list);
+	for (size_t i = 0; i < js_count(needs); i++) {
+		size_t need = find_step(view, js_str(js_at(needs, i)));
+		if (need < view->count) list[ret->needs_count++] = need;
+	}
+	ret->needs = list;
+	size_t holder = find_step(view, js_get_str(js, "held_by"));
+	if (holder < view->count) ret->held_by = holder + 1;
+	if (holder < view->count) ret->held_what = arena_strdup(arena, js_get_str(js, "held_what"));
+}
+
 void report_status_view(const struct js *js, struct arena *arena, struct run_view *ret_view) {
 	*ret_view = (struct run_view){.run_id = get_text(js, "run_id", arena),
 				      .recipe = get_text(js, "recipe", arena),
 				      .version = get_text(js, "version", arena)};
-	const char *status = js_get_str(js, "status");
-	for (int s = RUN_RUNNING; s <= (int)RUN_INTERRUPTED; s++)
-		if (status && str_eq(status, run_status_name((enum run_status)s)))
-			ret_view->status = (enum run_status)s;
+	ret_view->status = run_status_of(js_get_str(js, "status"));
 	ret_view->has_gone_ready = js_get_bool(js, "ready", false);
 	ret_view->started_at_ms = get_time_ms(js, "started_at");
 	ret_view->updated_at_ms = get_time_ms(js, "updated_at");
-	ret_view->ready_at_ms = get_time_ms(js, "ready_at");
+	int64_t ready_ms = js_get_int(js, "ready_ms", 0); /* times are whole seconds, durations are exact */
+	ret_view->ready_at_ms = ready_ms > 0 ? ret_view->started_at_ms + ready_ms : get_time_ms(js, "ready_at");
 	if (js_get_str(js, "ended_at"))
 		ret_view->ended_at_ms = ret_view->started_at_ms + js_get_int(js, "duration_ms", 0);
 	ret_view->done = (size_t)js_get_int(js, "done", 0);
@@ -204,6 +228,7 @@ void report_status_view(const struct js *js, struct arena *arena, struct run_vie
 	ret_view->count = count < STEPS_MAX ? count : STEPS_MAX;
 	ret_view->steps = arena_alloc(arena, (ret_view->count + 1) * sizeof *ret_view->steps);
 	for (size_t i = 0; i < ret_view->count; i++) read_step(js_at(steps, i), arena, &ret_view->steps[i]);
+	for (size_t i = 0; i < ret_view->count; i++) read_links(js_at(steps, i), arena, ret_view, &ret_view->steps[i]);
 }
 
 /* What became of a run whose process is gone: its running steps were cut short. */
@@ -234,6 +259,10 @@ static int read_file(const struct fs_root *root, const char *path, struct js **r
 		return err_set(err, ERR_NOT_FOUND, "nothing has run here since the machine started (no %s)", path);
 	if (!rc) rc = js_parse(buf_str(&text), text.len, &js, err);
 	if (rc) return err_wrap(err, "%s", path);
+	if (js_get_int(js, "schema", SCHEMA_VERSION) > SCHEMA_VERSION)
+		return err_set(err, ERR_STATE,
+			       "%s is of shape %lld and this dsagent knows shape %d: ask the dsagent that wrote it",
+			       path, (long long)js_get_int(js, "schema", 0), SCHEMA_VERSION);
 	if (!js_get_str(js, "status"))
 		return err_set(err, ERR_STATE, "%s has no status; was it written by something else?", path);
 	*ret_js = js;

@@ -119,6 +119,7 @@ static void on_close(struct sink *sink) {
 		for (size_t j = 0; j < TERM_TAIL_LINES; j++) free(t->steps[i].tail[j]);
 	free(t->steps);
 	buf_clear(&t->out);
+	screen_clear(&t->screen);
 	free(t);
 }
 
@@ -134,6 +135,7 @@ struct sink *report_term(int fd, enum term_mode mode, bool is_verbose) {
 	t->style = style;
 	if (!t->is_live) t->style.width = 0; /* a log: lines are whole */
 	t->out = BUF_INIT(OUT_MAX);
+	t->screen = SCREEN_INIT;
 	t->sink.event = on_event;
 	t->sink.close = on_close;
 	if (!t->is_json) t->sink.tick = on_tick;

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "engine/event.h"
+#include "report/screen.h"
 #include "report/show.h"
 
 /** Last lines of output that a failed step shows. */
@@ -21,6 +22,7 @@ struct term_step {
 	size_t tail_next;
 	int64_t said_at_ms; /* clock_mono_ms of its last progress or wait line; 0: none */
 	bool is_announced;  /* its start was said */
+	bool is_printed;    /* its end stands above the live part */
 	bool was_waiting;
 };
 
@@ -35,7 +37,7 @@ struct term {
 	struct term_step *steps; /* view->count of them, made at the first event */
 	size_t count;
 	unsigned frame; /* of the spinner */
-	size_t drawn;	/* rows that the live part takes now */
+	struct screen screen;
 	struct buf out;
 };
 
@@ -51,6 +53,6 @@ void term_live_tick(struct term *term, const struct run_view *view);
 /** Adds the kept output of a step, oldest line first, each cut to the width, then forgets it. */
 void term_add_tail(struct term *term, size_t step);
 
-/** The live part alone, at most style->rows lines: pure. Returns the lines added. */
-size_t term_live_lines(const struct run_view *view, const struct show_style *style, int64_t now_ms, unsigned frame,
-		       struct buf *out);
+/** The live part alone, fewer lines than style->rows: pure. */
+void term_live_lines(const struct run_view *view, const struct show_style *style, int64_t now_ms, unsigned frame,
+		     struct buf *out);

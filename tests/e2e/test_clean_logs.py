@@ -42,7 +42,7 @@ def test_clean_forgets_and_a_run_step_runs_again(agent):
     out = agent.run("clean").out
     assert [line for line in out.splitlines() if "manifest" not in line] == [
         "removed /var/lib/dsagent/state.json", "removed /var/lib/dsagent/state.json.damaged",
-        "removed /var/lib/dsagent/runs", "removed /run/dsagent/status.json"]
+        "removed /var/lib/dsagent/runs", "removed /run/dsagent/status.json", "removed /run/dsagent/motd"]
     assert names_below(agent.state_dir) == ["s3", "s3/index"] and (agent.tree / "etc/made").read_text() == "here"
     assert agent.run("clean").out == "nothing to remove\n"
     agent.run("status", code=3)

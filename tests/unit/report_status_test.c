@@ -5,7 +5,9 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,11 +81,15 @@ static struct run_view example_view(struct step_view *step) {
 	"{\"schema\":1,\"run_id\":\"20261120-141000-3f9a\",\"recipe\":\"daily-driver@3f9a1c2e\","                      \
 	"\"version\":\"0.1.0\",\"pid\":4711,\"status\":\"" status "\",\"ready\":" ready                                \
 	",\"started_at\":\"2026-11-20T14:10:00Z\",\"updated_at\":\"2026-11-20T14:10:09Z\",\"ready_at\":null,"          \
-	"\"ended_at\":null,\"duration_ms\":9000,\"done\":0,\"total\":1,\"percent\":22,\"progress\":\"0/1 22% "         \
-	"Python 3.11: waiting 2 s for the dpkg lock (apt-get, pid 17)\",\"error\":" error ",\"gpu\":\"ok 1x "          \
+	"\"ended_at\":null,\"duration_ms\":9000,\"ready_ms\":0,\"done\":0,\"total\":1,\"percent\":22,\"progress\":"    \
+	"\"0/1 22% "                                                                                                   \
+	"Python 3.11: waiting 2 s for the dpkg lock (apt-get, pid 17)\",\"error\":" error                              \
+	",\"gpu\":\"ok 1x "                                                                                            \
 	"T4\",\"bundle\":null,\"warnings\":0,\"steps\":[{\"index\":1,\"id\":\"python\",\"name\":\"Python "             \
 	"3.11\",\"type\":\"python\","                                                                                  \
-	"\"background\":false,\"status\":\"running\",\"text\":\"installing 14 of 61 wheels\",\"done\":14,"             \
+	"\"background\":false,\"needs\":[],\"held_by\":null,\"held_what\":null,\"status\":\"running\",\"text\":"       \
+	"\"installing 14 of 61 "                                                                                       \
+	"wheels\",\"done\":14,"                                                                                        \
 	"\"total\":61,\"unit\":null,\"bytes_per_s\":0,\"stalled_ms\":0,\"waiting_for\":\"the dpkg lock (apt-get, pid " \
 	"17)\",\"waiting_ms\":2500,\"waited_ms\":700,"                                                                 \
 	"\"started_at\":\"2026-11-20T14:10:01Z\",\"ended_at\":null,\"duration_ms\":8000,\"attempt\":2,"                \
@@ -150,7 +156,8 @@ static void test_dead_writer(void **state) {
 
 static void test_bad_files(void **state) {
 	struct world *w = *state;
-	static const char *const rows[] = {"", "{", "[]", "{}", "{\"status\":7}"};
+	static const char *const rows[] = {
+		"", "{", "[]", "{}", "{\"status\":7}", "{\"schema\":2,\"status\":\"ready\"}", "\xff\xfe"};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct err err = {0};
 		struct js *js = NULL;
@@ -215,19 +222,58 @@ static void test_sink(void **state) {
 	read_all(w, "/log/events.jsonl", &text);
 	assert_string_equal(
 		buf_str(&text),
-		"{\"type\":\"run-started\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"run_id\":"
+		"{\"type\":\"run-started\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"since_ms\":0,"
+		"\"schema\":1,\"run_id\":"
 		"\"20261120-141000-3f9a\",\"recipe\":\"daily-driver@3f9a1c2e\",\"version\":\"0.1.0\",\"status\":"
 		"\"running\",\"done\":0,\"total\":1,\"percent\":22,\"warnings\":0,\"error\":null}\n"
-		"{\"type\":\"step-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"step\":\"python\","
+		"{\"type\":\"step-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"since_ms\":0,"
+		"\"step\":\"python\","
 		"\"index\":1,\"name\":\"Python 3.11\",\"step_status\":\"ok\",\"done\":14,\"total\":61,\"attempt\":2,"
 		"\"type_of_step\":\"python\",\"duration_ms\":40,\"waited_ms\":700,\"changes\":3}\n"
-		"{\"type\":\"run-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"run_id\":"
+		"{\"type\":\"run-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"since_ms\":0,"
+		"\"schema\":1,\"run_id\":"
 		"\"20261120-141000-3f9a\",\"recipe\":\"daily-driver@3f9a1c2e\",\"version\":\"0.1.0\",\"status\":"
 		"\"ready\",\"done\":1,\"total\":1,\"percent\":100,\"warnings\":0,\"error\":null}\n");
 	sink->close(sink);
 	assert_mode(w, "/run/status.json", 0644);
 	assert_mode(w, "/log/events.jsonl", 0600);
 	assert_mode(w, "/log", 0700);
+}
+
+static void tell_all(struct sink *sink, const struct run_view *view) {
+	for (int i = 0; i < 2000; i++) tell(sink, EVENT_WARNING, SIZE_MAX, "something that goes on and on", view);
+	sink->tick(sink, view);
+	tell(sink, EVENT_RUN_ENDED, SIZE_MAX, NULL, view);
+	sink->close(sink);
+}
+
+/* A disk that is full: one warning, and the run goes on. A limit on the size of files gives the same answers. */
+static void test_no_room(void **state) {
+	struct world *w = *state;
+	struct err err = {0};
+	struct sink *sink = NULL;
+	struct step_view step = example_step();
+	struct run_view view = example_view(&step);
+	struct rlimit before, tight = {.rlim_cur = 64};
+	int fds[2], saved = dup(STDERR_FILENO);
+	char said[4096] = "";
+	assert_int_equal(report_status(&w->root, "/run", "/log", &sink, &err), 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	tight.rlim_max = before.rlim_max;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	(void)dup2(fds[1], STDERR_FILENO);
+	(void)setrlimit(RLIMIT_FSIZE, &tight);
+	tell_all(sink, &view);
+	(void)setrlimit(RLIMIT_FSIZE, &before);
+	(void)dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fds[1]);
+	ssize_t n = read(fds[0], said, sizeof said - 1);
+	close(fds[0]);
+	assert_true(n > 0);
+	assert_non_null(strstr(said, "the status is not reported any more: "));
+	assert_ptr_equal(strchr(said, '\n'), said + n - 1); /* one line */
 }
 
 static void test_console(void **state) {
@@ -270,6 +316,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_dead_writer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sink, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_console, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

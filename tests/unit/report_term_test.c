@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "report/report.h"
+#include "report/show_tree.h"
 #include "report/term.h"
 
 #define T0 1795183800000LL /* 2026-11-20T14:10:00Z */
@@ -178,6 +179,7 @@ static void test_json_and_warned(void **state) {
 				  "    log: /l/02-python.log\n");
 	capture(TERM_JSON, false, play_warned, text, sizeof text);
 	assert_string_equal(text, "{\"type\":\"run-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,"
+				  "\"since_ms\":0,\"schema\":1,"
 				  "\"run_id\":\"20261120-141000-3f9a\",\"recipe\":\"daily-driver@3f9a1c2e\","
 				  "\"version\":\"0.1.0\",\"status\":\"ready-with-warnings\",\"done\":0,\"total\":3,"
 				  "\"percent\":0,\"warnings\":1,\"error\":null}\n");
@@ -235,28 +237,131 @@ static void test_running_lines(void **state) {
 	for (size_t i = 0; i < sizeof line_rows / sizeof line_rows[0]; i++) {
 		AUTO_BUF struct buf out = BUF_INIT(4096);
 		struct show_style style = {.width = line_rows[i].width, .is_utf8 = line_rows[i].is_utf8};
-		show_running(&line_rows[i].step, &style, T0 + 40000, 0, &out);
+		show_running(&line_rows[i].step, "", &style, T0 + 40000, 0, &out);
 		assert_string_equal(buf_str(&out), line_rows[i].expected);
 		assert_true(show_columns(buf_str(&out)) <= line_rows[i].width);
 	}
 }
 
-static void test_live_screen(void **state) {
-	(void)state;
+static const size_t first[] = {0}, both[] = {1, 2};
+
+/* Python and R wait for the tools, Data for nothing, a step without a name for both of them. */
+static void reset_tree(void) {
 	reset();
-	AUTO_BUF struct buf out = BUF_INIT(4096);
-	struct show_style style = {.width = 40, .rows = 5};
+	steps[1].needs = steps[2].needs = first;
+	steps[1].needs_count = steps[2].needs_count = 1;
+	steps[3].is_background = true;
 	view.done = 1;
 	view.percent = 33;
 	for (size_t i = 0; i < 4; i++) {
 		steps[i].status = STEP_RUNNING;
 		steps[i].started_at_ms = T0;
 	}
-	assert_int_equal(term_live_lines(&view, &style, T0 + 182000, 1, &out), 4);
-	assert_string_equal(buf_str(&out), "\\ Build tools  looking at wh  3 min 02 s\n"
-					   "\\ Python 3.11  looking at wh  3 min 02 s\n"
-					   "  and 2 more\n"
-					   "  1/3 33%  3 min 02 s\n");
+}
+
+struct screen_row {
+	const char *name;
+	size_t width, rows;
+	bool is_utf8;
+	enum step_status tools, python;
+	const char *question, *expected;
+};
+
+static const struct screen_row screen_rows[] = {
+	{"a tree", 60, 24, true, STEP_CHANGED, STEP_RUNNING, NULL,
+	 "✓ Build tools  0 ms\n"
+	 "⠙ ├─ Python 3.11  looking at what is there  3 min 02 s\n"
+	 "⠙ └─ R  looking at what is there  3 min 02 s\n"
+	 "⠙ Data (background)  looking at what is there  3 min 02 s\n"
+	 "  1/3 33%  3 min 02 s\n"},
+	{"narrow, no UTF-8", 40, 24, false, STEP_RUNNING, STEP_PENDING, NULL,
+	 "\\ Build tools  looking at wh  3 min 02 s\n"
+	 ". |- Python 3.11  after Build tools\n"
+	 "\\ `- R  looking at what is t  3 min 02 s\n"
+	 "\\ Data  looking at what is t  3 min 02 s\n"
+	 "  1/3 33%  3 min 02 s\n"},
+	{"low: what runs, then what is to come", 60, 6, true, STEP_CHANGED, STEP_PENDING, NULL,
+	 "⠙ R  looking at what is there  3 min 02 s\n"
+	 "⠙ Data (background)  looking at what is there  3 min 02 s\n"
+	 "  and 1 more\n"
+	 "  1/3 33%  3 min 02 s\n"},
+	{"lower", 60, 5, true, STEP_RUNNING, STEP_PENDING, "stop?",
+	 "⠙ Build tools  looking at what is there  3 min 02 s\n"
+	 "  and 3 more, 2 of them at work\n"
+	 "  1/3 33%  3 min 02 s\n"
+	 "  stop?\n"},
+};
+
+static void test_live_screen(void **state) {
+	(void)state;
+	for (size_t i = 0; i < sizeof screen_rows / sizeof screen_rows[0]; i++) {
+		const struct screen_row *r = &screen_rows[i];
+		AUTO_BUF struct buf out = BUF_INIT(4096);
+		struct show_style style = {.width = r->width, .rows = r->rows, .is_utf8 = r->is_utf8};
+		reset_tree();
+		steps[0].status = r->tools;
+		steps[0].ended_at_ms = T0;
+		steps[1].status = r->python;
+		view.question = r->question;
+		term_live_lines(&view, &style, T0 + 182000, 1, &out);
+		if (strcmp(buf_str(&out), r->expected) != 0)
+			fail_msg("%s:\n%s\nand not\n%s", r->name, buf_str(&out), r->expected);
+	}
+}
+
+static void test_pending(void **state) {
+	(void)state;
+	static const size_t three[] = {0, 1, 2};
+	static const struct {
+		const size_t *needs;
+		size_t count, held_by;
+		const char *text, *expected;
+	} rows[] = {
+		{first, 1, 0, "", "after Build tools"},
+		{both, 2, 0, "", "after Python 3.11 and R"},
+		{three, 3, 0, "", "after Build tools and 2 more"},
+		{NULL, 0, 3, "", "waits for R: both use packages"},
+		{NULL, 0, 0, "", "waits for its turn"},
+		{NULL, 0, 0, "interrupted", "interrupted"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		AUTO_BUF struct buf out = BUF_INIT(4096);
+		reset_tree();
+		steps[3] = (struct step_view){.name = "Data",
+					      .needs = rows[i].needs,
+					      .needs_count = rows[i].count,
+					      .held_by = rows[i].held_by,
+					      .held_what = "packages"};
+		(void)snprintf(steps[3].text, sizeof steps[3].text, "%s", rows[i].text);
+		show_pending(&view, 3, &out);
+		assert_string_equal(buf_str(&out), rows[i].expected);
+	}
+}
+
+/* What a slow line carries: the lines that differ. */
+static void test_screen(void **state) {
+	(void)state;
+	static const struct {
+		const char *lines, *written;
+		size_t width;
+	} rows[] = {
+		{"a\nb\n", "a\nb\n\033[J", 20},
+		{"a\nb\n", "", 20},
+		{"a\nc\n", "\033[2F\nc\033[K\n\033[J", 20},
+		{"a\nc\nd\n", "\033[2F\n\nd\n\033[J", 20},
+		{"\033[32ma\033[0m 45678901234567890\n", "\033[3F\033[32ma\033[0m 45678901234567890\033[K\n\033[J", 20},
+		/* narrower: the terminal has folded 19 columns into two rows of eleven */
+		{"x\n", "\033[2F\033[Jx\n\033[J", 10},
+		{"x\n", "\033[1F\033[Jx\n\033[J", 30},
+	};
+	struct screen screen = SCREEN_INIT;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		AUTO_BUF struct buf out = BUF_INIT(4096);
+		struct show_style style = {.width = rows[i].width};
+		screen_draw(&screen, &style, rows[i].lines, &out);
+		assert_string_equal(buf_str(&out), rows[i].written);
+	}
+	screen_clear(&screen);
 }
 
 struct step_row {
@@ -267,7 +372,7 @@ struct step_row {
 static void test_step_lines(void **state) {
 	(void)state;
 	static const struct step_row rows[] = {
-		{{.name = "A"}, "· A"},
+		{{.name = "A"}, "· A  after B"},
 		{{.name = "A", .status = STEP_OK}, "✓ A  in place"},
 		{{.name = "Python 3.11",
 		  .status = STEP_CHANGED,
@@ -284,7 +389,7 @@ static void test_step_lines(void **state) {
 	struct show_style style = {.width = 60, .is_utf8 = true};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		AUTO_BUF struct buf out = BUF_INIT(4096);
-		show_step(&rows[i].step, &style, T0, &out);
+		show_step(&rows[i].step, "", "after B", &style, T0, &out);
 		assert_string_equal(buf_str(&out), rows[i].expected);
 	}
 }
@@ -332,7 +437,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),		cmocka_unit_test(test_nothing_to_do),
 		cmocka_unit_test(test_json_and_warned), cmocka_unit_test(test_running_lines),
-		cmocka_unit_test(test_live_screen),	cmocka_unit_test(test_step_lines),
+		cmocka_unit_test(test_live_screen),	cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_screen),		cmocka_unit_test(test_step_lines),
 		cmocka_unit_test(test_clean),		cmocka_unit_test(test_reader_gone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
