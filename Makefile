@@ -37,7 +37,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help deps deps-test lint format check-layers install clean
+.PHONY: all help deps deps-test lint format check-layers clean
 all: $(B)/dsagent
 
 help:
@@ -46,6 +46,7 @@ help:
 	@echo 'make test           unit tests, golden cases, end-to-end tests, real package managers in throw-away roots'
 	@echo 'make bench          figures beside ansible-playbook, bash and pip, in one run'
 	@echo 'make static         build/static/dsagent-x86_64: one program that needs no library of the machine'
+	@echo 'make rpm, make deb   packages for x86_64 and aarch64, below build/dist'
 	@echo 'make lint           clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers'
 	@echo 'make fuzz           every parser under libFuzzer, FUZZ_SECONDS=600 each'
 	@echo 'make deps           install the packages it is built with (as root)'
@@ -60,7 +61,7 @@ $(B)/.deps: packaging/deps.sh
 	@command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) || sh packaging/deps.sh check build
 	@mkdir -p $(@D) && touch $@
 
-include $(wildcard tests/*.mk tests/*/*.mk packaging/*/*.mk)
+include $(wildcard tests/*.mk tests/*/*.mk packaging/*.mk packaging/*/*.mk)
 
 $(B)/dsagent: $(OBJ)
 	$(call say,LINK,$@)
@@ -90,14 +91,6 @@ $(B)/gen/packaged.c: agent/embed.sh packaging/dsagent.service packaging/user-dat
 	@mkdir -p $(@D)
 	$(Q)sh agent/embed.sh --text cli/packaged.h packaged_service=packaging/dsagent.service \
 		packaged_user_data=packaging/user-data.sh > $@
-
-install: $(B)/dsagent
-	install -D -m 0755 $(B)/dsagent $(DESTDIR)$(PREFIX)/bin/dsagent
-	install -d -m 0755 $(DESTDIR)/etc/dsagent/recipes.d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/dsagent.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/dsagent.service
-	chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/dsagent.service
-	install -D -m 0644 packaging/90-dsagent.preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-dsagent.preset
-	install -D -m 0644 packaging/dsagent.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dsagent
 
 clean:
 	rm -rf $(B)
