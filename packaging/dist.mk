@@ -3,7 +3,7 @@ DIST        := build/dist
 DIST_ARCHES ?= x86_64 aarch64
 
 # make rpm, make deb: both architectures from their static programs; BIN=PATH: one package, of another program.
-.PHONY: install rpm deb dist-static
+.PHONY: install rpm deb dist-static templates
 # Of the last commit, so that the same source makes the same files.
 install rpm deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y Makefile)
 install: $(B)/dsagent
@@ -17,3 +17,7 @@ rpm deb: $(B)/dsagent $(if $(BIN),,dist-static)
 dist-static:
 	@for arch in $(DIST_ARCHES); do \
 		[ -f build/static/dsagent-$$arch ] || $(MAKE) --no-print-directory static STATIC_ARCH=$$arch || exit; done
+
+# user-data.sh has changed: so do the templates that carry it.
+templates:
+	@sh packaging/templates.sh
