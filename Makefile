@@ -123,4 +123,4 @@ $(B)/analyze/%.o: %.c | $(B)/.deps
 	$(call say,CHECK,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -fanalyzer -Werror -c -o $@ $<
 
--include $(shell find $(B)/agent $(B)/gen $(B)/tests -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/agent $(B)/gen $(B)/tests -name '*.d' -type f 2>/dev/null)

@@ -15,7 +15,7 @@ packages() {
 	dnf/build) echo gcc make pkgconf-pkg-config libcurl-devel openssl-devel libyaml-devel jansson-devel expat-devel zlib-devel libarchive-devel ;;
 	apt/demo) echo python3 python3-venv curl ca-certificates ;;
 	dnf/demo) echo python3 python3-pip ca-certificates ;;
-	apt/test) echo git libcmocka-dev python3 python3-venv curl ca-certificates procps iproute2 util-linux debootstrap dnf rpm createrepo-c strace time busybox shellcheck systemd-container e2fsprogs xfsprogs debhelper lintian rpmlint mandoc groff-base ;;
+	apt/test) echo git libcmocka-dev python3 python3-venv curl ca-certificates procps iproute2 util-linux debootstrap dnf rpm createrepo-c strace time busybox shellcheck systemd-container e2fsprogs xfsprogs debhelper lintian rpmlint mandoc groff-base libfaketime openssl wget ;;
 	dnf/test) echo git libcmocka-devel python3 python3-pip procps-ng iproute util-linux dnf rpm-build createrepo_c strace time e2fsprogs xfsprogs ;;
 	apt/lint) echo clang clang-format clang-tidy cppcheck libclang-rt-dev ;;
 	dnf/lint) echo clang clang-tools-extra cppcheck compiler-rt ;;

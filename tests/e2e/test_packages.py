@@ -8,6 +8,7 @@ import packaged
 import pytest
 
 from harness import BINARY, BUILD, TOP
+from stubbox import elf
 
 
 def run(*command, **how):
@@ -78,8 +79,7 @@ def test_make_install_needs_the_program(tmp_path):
 
 
 def test_a_machine_of_another_kind_and_the_same_bytes_twice(tmp_path):
-    arm = tmp_path / "dsagent-aarch64"
-    arm.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00" + bytes(100))
+    arm = elf(tmp_path, 183)
     deb, rpm = (packaged.build(kind, "1.2.3", arm, tmp_path / "one") for kind in ("deb", "rpm"))
     assert (deb.name, rpm.name) == ("dsagent_1.2.3_arm64.deb", "dsagent-1.2.3-1.aarch64.rpm")
     assert run("dpkg-deb", "-f", deb, "Architecture", "Version") == "Architecture: arm64\nVersion: 1.2.3\n"

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import warnings
@@ -20,6 +19,7 @@ import yaml
 from moto import mock_aws
 
 from harness import TOP
+from stubbox import elf
 
 PACKAGING = TOP / "packaging"
 IAM = {path.stem: json.loads(path.read_text()) for path in sorted((PACKAGING / "iam").glob("*.json"))}
@@ -50,9 +50,7 @@ def programs(folder):
     """Heads of programs for both architectures: (arguments of userdata, {arch: SHA-256})."""
     args, sums = [], {}
     for arch, machine in (("x86_64", 62), ("aarch64", 183)):
-        path = folder / arch
-        head = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-        path.write_bytes(head + struct.pack("<I", 1) + bytes(52))
+        path = elf(folder, machine)
         args += ["--agent-file", path]
         sums[arch] = hashlib.sha256(path.read_bytes()).hexdigest()
     return args, sums
