@@ -37,7 +37,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help deps deps-test lint format check-layers install clean
+.PHONY: all help deps deps-test lint format check-layers clean
 all: $(B)/dsagent
 
 help:
@@ -47,6 +47,7 @@ help:
 	@echo 'make fleet-sim      a thousand reporters on a virtual clock against EC2'"'"'s limit'
 	@echo 'make bench          figures beside Ansible, cloud-init, the AWS CLI, bash and pip, in one run'
 	@echo 'make static         build/static/dsagent-ARCH: one program that needs no library of the machine; static-all: both'
+	@echo 'make rpm, make deb   packages for x86_64 and aarch64, below build/dist'
 	@echo 'make lint           clang-format, clang-tidy, cppcheck, gcc -fanalyzer, layers'
 	@echo 'make fuzz           every parser under libFuzzer, FUZZ_SECONDS=600 each'
 	@echo 'make deps           install the packages it is built with (as root)'
@@ -61,7 +62,7 @@ $(B)/.deps: packaging/deps.sh
 	@command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) || sh packaging/deps.sh check build
 	@mkdir -p $(@D) && touch $@
 
-include $(wildcard tests/*.mk tests/*/*.mk packaging/*/*.mk)
+include $(wildcard tests/*.mk tests/*/*.mk packaging/*.mk packaging/*/*.mk)
 
 $(B)/dsagent: $(OBJ)
 	$(call say,LINK,$@)
@@ -92,9 +93,6 @@ $(B)/gen/packaged.c: agent/embed.sh packaging/dsagent.service packaging/user-dat
 	$(Q)sh agent/embed.sh --text cli/packaged.h packaged_service=packaging/dsagent.service \
 		packaged_user_data=packaging/user-data.sh packaged_motd=packaging/99-dsagent > $@
 
-# How a login shows messages: by scripts (Debian, Ubuntu), or by files (Amazon Linux): pam_motd(8).
-MOTD ?= $(if $(wildcard /etc/debian_version),update-motd.d,motd.d)
-
 # The look of `dsagent report --html`.
 $(B)/gen/page.c: agent/embed.sh agent/report/page.css
 	@mkdir -p $(@D)
@@ -103,22 +101,6 @@ $(B)/gen/page.c: agent/embed.sh agent/report/page.css
 $(B)/gen/ca_roots.c: agent/embed.sh agent/io/ca_roots.pem
 	@mkdir -p $(@D)
 	$(Q)sh agent/embed.sh --text io/ca.h ca_roots=agent/io/ca_roots.pem > $@
-
-install: $(B)/dsagent
-	install -D -m 0755 $(B)/dsagent $(DESTDIR)$(PREFIX)/bin/dsagent
-	install -d -m 0755 $(DESTDIR)/etc/dsagent/recipes.d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/dsagent.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/dsagent.service
-	chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/dsagent.service
-	install -D -m 0644 packaging/90-dsagent.preset $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/90-dsagent.preset
-ifeq ($(MOTD),update-motd.d)
-	install -d -m 0755 $(DESTDIR)/etc/update-motd.d
-	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/99-dsagent > $(DESTDIR)/etc/update-motd.d/99-dsagent
-	chmod 0755 $(DESTDIR)/etc/update-motd.d/99-dsagent
-else
-	install -d -m 0755 $(DESTDIR)/etc/motd.d
-	ln -sfn /run/dsagent/motd $(DESTDIR)/etc/motd.d/99-dsagent
-endif
-	install -D -m 0644 packaging/dsagent.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dsagent
 
 clean:
 	rm -rf $(B)

@@ -46,21 +46,29 @@ signs() {
 
 value() { printf '%s' "$keys" | tr -d '\n' | sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/\1/p"; }
 
+header() { printf '%s\n' "$head" | sed -n "s/^$1: *//p"; }
+
 # From S3 by curl, with the role's keys; they go by standard input, where no list of processes shows them.
 signed() {
 	role=$(meta meta-data/iam/security-credentials/) || { echo 'the instance has no role, or no metadata' >&2; return 1; }
 	keys=$(meta "meta-data/iam/security-credentials/$role") && region=$(meta meta-data/placement/region) &&
 		domain=$(meta meta-data/services/domain) || return
 	path=${url#s3://} host=${AWS_ENDPOINT_URL_S3:-https://s3.$region.$domain}
-	there=$(curl -sI -m 20 "$host/${path%%/*}" | tr -d '\r' | sed -n 's/^[Xx]-[Aa]mz-[Bb]ucket-[Rr]egion: *//p')
+	head=$(curl -sI -m 20 "$host/${path%%/*}" | tr -d '\r')
+	there=$(header '[Xx]-[Aa]mz-[Bb]ucket-[Rr]egion')
 	[ -z "$there" ] || [ "$there" = "$region" ] || region=$there host=https://s3.$there.$domain
-	curl -fsS --connect-timeout 10 -m 600 -o "$tmp" -K - <<EOF
+	said=$(curl -fsS --connect-timeout 10 -m 600 -o "$tmp" -K - 2>&1 <<EOF
 url = "$host/$path"
 aws-sigv4 = "aws:amz:$region:s3"
 user = "$(value AccessKeyId):$(value SecretAccessKey)"
 header = "x-amz-security-token: $(value Token)"
 header = "x-amz-content-sha256: UNSIGNED-PAYLOAD"
 EOF
+	) && return
+	# A clock that is wrong by minutes is refused as a wrong key is.
+	clock=$(header '[Dd]ate')
+	echo "$said${clock:+; its clock says $clock, this one $(LC_ALL=C date -u '+%a, %d %b %Y %T GMT')}" >&2
+	return 1
 }
 
 download() {
@@ -109,7 +117,8 @@ fetch() {
 	place
 	for try in 1 2 3 4 5 6; do
 		[ "$try" = 1 ] || sleep "${DSAGENT_RETRY_SECONDS:-$((try * 6))}"
-		why=$(download 2>&1) || { why="download: $(printf '%s\n' "$why" | tail -n 1)"; continue; }
+		# Of curl its own line, which lines of advice may follow; of others the last one.
+		why=$(download 2>&1) || { why="download: $(printf '%s\n' "$why" | sed -n -e '/^curl: (/{p;q;}' -e '$p')"; continue; }
 		got=$(sha256sum <"$tmp")
 		[ "${got%% *}" != "$sum" ] || { why=''; break; }
 		why="its SHA-256 is ${got%% *} and should be $sum"

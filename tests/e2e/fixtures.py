@@ -1,10 +1,13 @@
 """The shipped binary, driven from outside: `agent` runs it in a tree of its own, `world` is the fake EC2 beside it."""
 
 import os
+import socket
+import subprocess
+import sys
 
 import pytest
 
-from harness import Agent, World
+from harness import Agent, World, http, wait_until
 
 
 def pytest_configure(config):
@@ -52,3 +55,27 @@ def on_ec2(tmp_path, world):
     a = Agent(tmp_path, world)
     yield a
     a.close()
+
+
+@pytest.fixture
+def moto(tmp_path):
+    """AWS's services by moto, an implementation that is not ours."""
+    pytest.importorskip("moto.server")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    log = open(tmp_path / "moto.log", "wb")
+    process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
+
+    def is_up():
+        assert process.poll() is None, (tmp_path / "moto.log").read_text()
+        try:
+            return http("GET", f"http://127.0.0.1:{port}/moto-api/")[0]
+        except OSError:
+            return False
+
+    wait_until(is_up, 60, "moto")
+    yield f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+    log.close()

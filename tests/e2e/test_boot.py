@@ -148,26 +148,3 @@ def test_completion_asks_the_program(agent):
     assert complete(agent, "help", "val") == ["validate"]
     assert "packages" in complete(agent, "explain", "p")
     assert complete(agent, "apply", "x") == [], "files come from the shell"
-
-
-def test_install_brings_what_packages_bring(tmp_path):
-    """By make itself, with a program that is there already."""
-    build = tmp_path / "build"
-    build.mkdir()
-    done = subprocess.run(["make", "-C", TOP, "-o", build / "dsagent", f"B={build}", f"DESTDIR={tmp_path / 'root'}",
-                           "PREFIX=/opt/x", "install"], capture_output=True, text=True,
-                          env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | {"MAKEFLAGS": ""})
-    assert "dsagent" in done.stderr and done.returncode, "without the program it must not end well"
-    (build / "dsagent").write_text("#!/bin/sh\n")
-    subprocess.run(["make", "-C", TOP, "-o", build / "dsagent", f"B={build}", f"DESTDIR={tmp_path / 'root'}",
-                    "PREFIX=/opt/x", "MOTD=update-motd.d", "install"], check=True, capture_output=True)
-    root = tmp_path / "root"
-    assert {str(p.relative_to(root)): oct(p.stat().st_mode & 0o777) for p in root.rglob("*") if p.is_file()} == {
-        "etc/update-motd.d/99-dsagent": "0o755",
-        "opt/x/bin/dsagent": "0o755",
-        "opt/x/lib/systemd/system/dsagent.service": "0o644",
-        "opt/x/lib/systemd/system-preset/90-dsagent.preset": "0o644",
-        "opt/x/share/bash-completion/completions/dsagent": "0o644"}
-    assert (root / "etc/dsagent/recipes.d").is_dir()
-    assert "/opt/x/bin/dsagent status --motd" in (root / "etc/update-motd.d/99-dsagent").read_text()
-    assert "\nExecStart=/opt/x/bin/dsagent apply --boot\n" in (root / "opt/x/lib/systemd/system/dsagent.service").read_text()

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from harness import BUILD, Agent
-from test_moto import instance, moto  # noqa: F401  (fixtures)
+from test_moto import instance  # noqa: F401  (a fixture)
 
 
 def iso(minutes_ago):

@@ -1,9 +1,6 @@
 """EC2 by moto: an implementation that is not ours understands our CreateTags, and we its DescribeTags."""
 
 import os
-import socket
-import subprocess
-import sys
 import time
 
 import pytest
@@ -11,29 +8,6 @@ import pytest
 from harness import Agent, http, wait_until
 
 boto3 = pytest.importorskip("boto3")
-pytest.importorskip("moto.server")
-
-
-@pytest.fixture
-def moto(tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    log = open(tmp_path / "moto.log", "wb")
-    process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
-
-    def is_up():
-        assert process.poll() is None, (tmp_path / "moto.log").read_text()
-        try:
-            return http("GET", f"http://127.0.0.1:{port}/moto-api/")[0]
-        except OSError:
-            return False
-
-    wait_until(is_up, 60, "moto")
-    yield f"http://127.0.0.1:{port}"
-    process.kill()
-    process.wait()
-    log.close()
 
 
 @pytest.fixture

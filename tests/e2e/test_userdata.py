@@ -5,48 +5,23 @@ import base64
 import email
 import gzip
 import hashlib
-import hmac
-import http.server
 import os
 import random
 import re
 import shutil
-import struct
 import subprocess
-import threading
-import urllib.parse
 
 import pytest
 
 from harness import TOP, wait_until
+from stubbox import MACHINE, PROGRAM, SHELLS, box, box_of, elf, filled, signature, system_tools  # noqa: F401  (fixtures)
 
-TEMPLATE = (TOP / "packaging/user-data.sh").read_text()
 RECIPE = "recipe: box\nsteps: [{file: {path: /etc/motd, content: grüße}}]\n"
 S3 = "s3://my-bucket/tools/dsagent-{arch}"
-MACHINE = os.uname().machine
-SHELLS = [pytest.param(["dash"], id="dash"), pytest.param(["bash"], id="bash"),
-          pytest.param(["busybox", "sh"], id="busybox")]
-
-
-def elf(folder, machine, name=None, dynamic=False):
-    """The head of a program for an ELF machine, with one segment."""
-    head = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    path = folder / (name or f"dsagent-{machine}")
-    path.write_bytes(head + struct.pack("<I", 3 if dynamic else 1) + bytes(52))
-    return path
 
 
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def filled(agent="", x86_64="", aarch64="", recipe=""):
-    """The template as a person fills it in, without its comments: what `dsagent userdata` must print."""
-    text = TEMPLATE.replace("agent=''", f"agent='{agent}'").replace("x86_64=''", f"x86_64='{x86_64}'", 1)
-    text = text.replace("aarch64=''", f"aarch64='{aarch64}'")
-    lines = [line for line in text.split("\n") if line.strip() and not re.match(r"\s*#(?!!)", line)]
-    text = "\n".join(lines) + "\n"
-    return re.sub(r"(<<'RECIPE'\n).*?(?=RECIPE\n\Z)", lambda m: m[1] + recipe, text, flags=re.S)
 
 
 def carried(script):
@@ -185,103 +160,6 @@ def test_warnings(agent, tmp_path):
 
 # ---- the script
 
-# Stands for dsagent: answers `version`, keeps what `boot -` is given.
-PROGRAM = """#!/bin/sh
-case $1 in
-version) echo dsagent 0 ;;
-boot) cat >{given}; echo "$*" >>{given}.args; exit {code} ;;
-esac
-"""
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves `program`; `plan` holds what happens to the next GETs: ok, 403, cut, wrong; the last one stays."""
-
-    def __init__(self, program):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.program, self.plan, self.seen = program, ["ok"], []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.send_response(403)
-        self.end_headers()
-
-    def do_GET(self):
-        server = self.server
-        server.seen.append((self.path, dict(self.headers)))
-        what = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
-        body = server.program if what != "wrong" else b"#!/bin/sh\necho I am somebody else\n"
-        self.send_response(403 if what == "403" else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[:20] if what == "cut" else body)
-        self.close_connection = True
-
-
-@pytest.fixture
-def box_of(tmp_path, world):
-    """box_of(code): a box where `dsagent boot` ends with that code."""
-    boxes = []
-
-    def make(code=0):
-        boxes.append(StubBox(tmp_path, world, code))
-        return boxes[-1]
-
-    yield make
-    for made in boxes:
-        made.server.shutdown()
-        made.server.server_close()
-
-
-@pytest.fixture
-def box(box_of):
-    return box_of()
-
-
-class StubBox:
-    """An instance for the script: folders of its own for programs, metadata of the world, tools that it may have."""
-
-    def __init__(self, folder, world, code):
-        for where in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"):
-            if os.path.exists(f"{where}/dsagent"):
-                pytest.skip(f"{where}/dsagent is on this machine: the script would take that")
-        self.folder, self.world, self.given = folder, world, folder / "given"
-        self.bin, self.tools = folder / "bin", folder / "tools"
-        self.tools.mkdir()
-        self.program = PROGRAM.format(given=self.given, code=code).encode()
-        self.server = Server(self.program)
-        self.folders = [self.bin]
-        self.env = {"PATH": f"{self.tools}:/usr/bin:/bin", "DSAGENT_RETRY_SECONDS": "0", "NO_PROXY": "127.0.0.1",
-                    "no_proxy": "127.0.0.1", "AWS_EC2_METADATA_SERVICE_ENDPOINT": world.url,
-                    "AWS_ENDPOINT_URL_S3": self.server.url}
-
-    def tool(self, name, text):
-        path = self.tools / name
-        path.write_text("#!/bin/sh\n" + text)
-        path.chmod(0o755)
-
-    def run(self, shell, agent=None, code=0, sums=None, recipe="steps: []\n", prefix=()):
-        sums = {MACHINE: hashlib.sha256(self.program).hexdigest()} if sums is None else sums
-        script = self.folder / "user-data"
-        script.write_text(filled(self.server.url + "/tools/dsagent-{arch}?X-Amz-Signature=c0ffee" if agent is None else agent,
-                                 **sums, recipe=recipe))
-        if not shutil.which(shell[0]):
-            pytest.skip(f"{shell[0]} is not installed")
-        done = subprocess.run([*prefix, *shell, script], capture_output=True, text=True, timeout=60, cwd="/",
-                              env={**self.env, "DSAGENT_FOLDERS": " ".join(map(str, self.folders))}, stdin=subprocess.DEVNULL)
-        assert done.returncode == code, done
-        return done
-
-    def left(self):
-        return sorted(str(p.relative_to(f)) for f in self.folders if f.exists() for p in f.rglob("*") if p.is_file())
-
-
 @pytest.mark.parametrize("shell", SHELLS)
 def test_fetches_checks_and_hands_over(box, shell):
     box.run(shell, recipe="recipe: $HOME `x` \\ 'q'\n")
@@ -370,10 +248,7 @@ def tools_but(box, *missing):
 
 
 @pytest.mark.parametrize("missing, says", [((), None), (("curl",), None), (("curl", "wget"), "neither curl nor wget is here")])
-def test_with_the_tools_that_are_there(box, missing, says, monkeypatch):
-    usual = ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    assert usual in TEMPLATE
-    monkeypatch.setitem(globals(), "TEMPLATE", TEMPLATE.replace(usual, ""))
+def test_with_the_tools_that_are_there(box, missing, says):
     if "curl" in missing and not says and not shutil.which("wget"):
         box.tool("wget", 'exec busybox wget "$@"\n')
     box.env["PATH"] = tools_but(box, *missing)
@@ -394,22 +269,6 @@ def test_aws_comes_first(box):
     call = (box.folder / "aws.log").read_text()
     assert call.startswith(f"us-east-1 s3 cp --only-show-errors s3://bucket/dsagent-{MACHINE} {box.bin}/.dsagent."), call
     assert box.server.seen == [] and box.given.exists()
-
-
-def signature(secret, path, headers):
-    """Signature Version 4 over what was received: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html"""
-    fields = dict(re.findall(r"(Credential|SignedHeaders|Signature)=([^, ]+)", headers["Authorization"]))
-    low = {k.lower(): v.strip() for k, v in headers.items()}
-    names = fields["SignedHeaders"].split(";")
-    request = "\n".join(["GET", urllib.parse.quote(path), "", *[f"{n}:{low[n]}" for n in names], "", ";".join(names),
-                         low["x-amz-content-sha256"]])
-    key_id, day, region, service, end = fields["Credential"].split("/")
-    key = b"AWS4" + secret.encode()
-    for part in (day, region, service, end):
-        key = hmac.new(key, part.encode(), "sha256").digest()
-    text = "\n".join(["AWS4-HMAC-SHA256", low["x-amz-date"], "/".join([day, region, service, end]),
-                      hashlib.sha256(request.encode()).hexdigest()])
-    return fields, names, hmac.new(key, text.encode(), "sha256").hexdigest()
 
 
 def test_curl_signs_with_the_role(box, world):

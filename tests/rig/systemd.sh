@@ -20,7 +20,7 @@ rm -rf "$root" "$root.part"
 cp -a "$base" "$root.part"
 rm -f "$root.part/.made"
 chroot "$root.part" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
-	apt-get install -y -q --no-install-recommends systemd systemd-sysv dbus sudo locales tzdata procps curl openssh-client >&2
+	apt-get install -y -q --no-install-recommends systemd systemd-sysv dbus rpm sudo locales tzdata procps curl openssh-client >&2
 # Nothing but what a test starts: no login prompts, no name service, no time service.
 for unit in systemd-resolved systemd-timesyncd systemd-networkd getty@tty1 console-getty systemd-logind; do
 	ln -sf /dev/null "$root.part/etc/systemd/system/$unit.service"

@@ -10,6 +10,7 @@ import pytest
 from booted import Booted
 from cloud import Cloud
 from conftest import made
+from packaged import the_program
 
 from harness import BINARY, TOP, wait_until
 
@@ -35,8 +36,6 @@ ExecStart=/bin/sh -c 'rm /usr/bin/dsagent; touch /var/away'
 [Install]
 WantedBy=multi-user.target
 """
-WRAPPER = b'#!/bin/sh\nexec /opt/rig-libs/loader --library-path /opt/rig-libs /opt/rig-libs/dsagent "$@"\n'
-
 
 @pytest.fixture(scope="session", params=["bookworm", "trixie"])
 def cloudinit_root(request):
@@ -141,12 +140,6 @@ def stub(program, recipe=RECIPE):
     text = text.replace("agent=''", "agent='http://169.254.169.254/program-{arch}'")
     text = text.replace(f"{os.uname().machine}=''", f"{os.uname().machine}='{hashlib.sha256(program).hexdigest()}'")
     return re.sub(r"(<<'RECIPE'\n).*?(?=RECIPE\n\Z)", lambda m: m[1] + recipe, text, flags=re.S)
-
-
-def the_program():
-    """What an instance can fetch and run: the binary, or what starts it with the libraries that the rig has put there."""
-    is_dynamic = b"ld-linux" in subprocess.run(["ldd", BINARY], capture_output=True).stdout
-    return WRAPPER if is_dynamic else BINARY.read_bytes()
 
 
 def test_on_any_other_image_it_is_fetched(instance, world):
