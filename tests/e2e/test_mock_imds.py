@@ -1,36 +1,16 @@
 """Metadata by AWS's own mock, IMDSv2 only: an implementation that is not ours understands our client."""
 
-import os
-import shutil
 import socket
 import subprocess
 
 import pytest
 
-from harness import TOP, Agent, http, wait_until
+from gotool import go_install
+from harness import Agent, http, wait_until
 
 VERSION = "v1.13.0"
 MODULE = "github.com/aws/amazon-ec2-metadata-mock"
-
-
-def build_mock():
-    """The mock, built once into build/bin by go, or why it cannot be had: no go, or a module proxy that lacks it."""
-    path = TOP / "build" / "bin" / f"ec2-metadata-mock-{VERSION}"
-    if path.exists():
-        return path, None
-    if not shutil.which("go"):
-        return None, "there is no go here to build it"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    env = {**os.environ, "GOBIN": str(path.parent), "GOFLAGS": "-mod=mod"}
-    command = ["go", "install", f"{MODULE}/cmd/ec2-metadata-mock@{VERSION}"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=540)
-    if done.returncode:
-        return None, "the Go module proxy does not serve it" if "403" in done.stderr else done.stderr[-300:]
-    (path.parent / "ec2-metadata-mock").rename(path)
-    return path, None
-
-
-BINARY, REASON = build_mock()
+BINARY, REASON = go_install(f"{MODULE}/cmd/ec2-metadata-mock", VERSION)
 
 
 @pytest.fixture

@@ -95,10 +95,8 @@ def test_a_machine_of_another_kind_and_the_same_bytes_twice(tmp_path):
 def test_what_is_not_static_is_labelled(tmp_path, packages):
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
-    for program in ("/bin/true", script):
-        deb, rpm = (packaged.build(kind, "1", program, tmp_path) for kind in ("deb", "rpm"))
-        assert "NOT FOR RELEASE" in run("dpkg-deb", "-f", deb, "Description")
-        assert "NOT FOR RELEASE" in run("rpm", "-qpi", rpm)
+    assert "NOT FOR RELEASE" in run("dpkg-deb", "-f", packaged.build("deb", "1", "/bin/true", tmp_path), "Description")
+    assert "NOT FOR RELEASE" in run("rpm", "-qpi", packaged.build("rpm", "1", script, tmp_path))
     assert "NOT FOR RELEASE" not in run("dpkg-deb", "-f", packages["deb"], "Description") + run("rpm", "-qpi", packages["rpm"])
 
 

@@ -5,12 +5,10 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import warnings
 
 import boto3
 import hcl2
@@ -18,6 +16,7 @@ import pytest
 import yaml
 from moto import mock_aws
 
+from gotool import go_install
 from harness import TOP
 from stubbox import elf
 
@@ -25,7 +24,6 @@ PACKAGING = TOP / "packaging"
 IAM = {path.stem: json.loads(path.read_text()) for path in sorted((PACKAGING / "iam").glob("*.json"))}
 TEMPLATES = {path.stem: path for path in sorted((PACKAGING / "cloudformation").glob("*.yaml"))}
 HCL = sorted([*PACKAGING.glob("terraform/**/*.tf"), *PACKAGING.glob("packer/*.hcl")])
-HCLFMT = "v2.24.0"
 
 
 class Loader(yaml.SafeLoader):
@@ -252,27 +250,11 @@ def test_scripts_by_shellcheck(tmp_path, name):
 
 # ---- Terraform and Packer
 
-def build_hclfmt():
-    """HashiCorp's own parser and formatter, built once into build/bin by go, or why it cannot be had."""
-    path = TOP / "build/bin" / f"hclfmt-{HCLFMT}"
-    if path.exists():
-        return path, None
-    if not shutil.which("go"):
-        return None, "there is no go here to build it"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["go", "install", f"github.com/hashicorp/hcl/v2/cmd/hclfmt@{HCLFMT}"], capture_output=True, text=True,
-                          env={**os.environ, "GOBIN": str(path.parent), "GOFLAGS": "-mod=mod"}, timeout=540)
-    if done.returncode:
-        return None, done.stderr[-300:]
-    (path.parent / "hclfmt").rename(path)
-    return path, None
-
-
 @pytest.mark.parametrize("path", HCL, ids=lambda p: p.name + "-" + p.parent.name)
 def test_hcl_by_hashicorps_parser(tmp_path, path):
-    tool, reason = build_hclfmt()
+    """hclfmt: the parser of Terraform and Packer, and the one format."""
+    tool, reason = go_install("github.com/hashicorp/hcl/v2/cmd/hclfmt", "v2.24.0")
     if not tool:
-        warnings.warn(f"hclfmt {HCLFMT} is not run: {reason}")
         pytest.skip(reason)
     assert subprocess.run([tool, "-check", path], capture_output=True, text=True).returncode == 0
     broken = tmp_path / path.name
