@@ -45,8 +45,7 @@ def picture(screen, title):
            *(f'<circle cx="{20 + 20 * i}" cy="19" r="5.5" fill="{c}"/>' for i, c in enumerate(("#f2727c", "#e5a32f", "#4cc27f"))),
            f'<text x="{width / 2:.0f}" y="23.5" fill="{DIM}" text-anchor="middle" font-family="system-ui,sans-serif" font-size="12.5">'
            f'{html.escape(title)}</text>',
-           f'<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,\'DejaVu Sans Mono\',monospace" font-size="13.4" fill="{INK}" '
-           'xml:space="preserve">']
+           f'<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,\'DejaVu Sans Mono\',monospace" font-size="13.4" fill="{INK}">']
     for row, line in enumerate(lines):
         column, y = 0, PAD + BAR + row * CELL_Y
         for text, color, dim in spans(line):
@@ -55,7 +54,7 @@ def picture(screen, title):
                 lead = len(text) - len(text.lstrip(" "))
                 word = text.strip(" ")
                 out.append(f'<text x="{PAD + (column + lead) * CELL_X:.1f}" y="{y}" textLength="{columns(word) * CELL_X:.1f}"{fill}>'
-                           f'{html.escape(word)}</text>')
+                           f'{html.escape(word).replace(" ", chr(0xa0))}</text>')  # else runs of blanks become one
             column += columns(text)
     return "\n".join([*out, "</g>", "</svg>", ""])
 
