@@ -33,6 +33,7 @@ struct step_view {
 	int64_t done, total;		    /* of its own unit; total 0: unknown */
 	bool is_bytes;			    /* they are bytes, and flow at: */
 	int64_t bytes_per_s;		    /* of late; 0: not known yet */
+	int64_t left_ms;		    /* how much longer, of bytes and other things; 0: nobody can say */
 	int64_t stalled_ms;		    /* since the last of them came; 0: they flow */
 	char waiting_for[160];		    /* "the dpkg lock (unattended-upgr, pid 1719)"; "" when it is not waiting */
 	int64_t waiting_ms;		    /* of this wait so far */
@@ -112,9 +113,6 @@ const char *event_type_name(enum event_type type);
  */
 #define STEP_DOING_SIZE 512
 char *step_view_doing(const struct step_view *step, char text[STEP_DOING_SIZE]);
-
-/** How much longer by the rate of late; -1: nobody can say. Of steps that count bytes only. */
-int64_t step_view_left_ms(const struct step_view *step);
 
 /**
  * One line that says where the run is, as the progress tag has it: "7/12 58% Python 3.11: installing 14 of 61 wheels".

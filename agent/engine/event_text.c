@@ -9,22 +9,15 @@
 /* Longest line before it is cut to the caller's size: two names, a text and numbers. */
 #define LINE_MAX_BYTES 1024
 
-int64_t step_view_left_ms(const struct step_view *step) {
-	if (!step->is_bytes || step->total <= 0 || step->bytes_per_s <= 0 || step->stalled_ms > 0) return -1;
-	int64_t left = step->done < step->total ? step->total - step->done : 0;
-	return (int64_t)((double)left * 1000 / (double)step->bytes_per_s);
-}
-
 /* "41 of 63 GB, 480 MB/s, 46 s left"; "41 GB" where the end is not known. */
 static const char *bytes_text(const struct step_view *step, struct arena *arena) {
 	const char *text =
 		step->total > 0 ? str_bytes_of(step->done, step->total, arena) : str_bytes_short(step->done, arena);
-	int64_t left_ms = step_view_left_ms(step);
 	if (step->stalled_ms > 0)
 		return arena_printf(arena, "%s, nothing for %s", text, str_seconds(step->stalled_ms, arena));
 	if (step->bytes_per_s > 0)
 		text = arena_printf(arena, "%s, %s/s", text, str_bytes_short(step->bytes_per_s, arena));
-	if (left_ms > 0) text = arena_printf(arena, "%s, %s left", text, str_seconds(left_ms + 999, arena));
+	if (step->left_ms > 0) text = arena_printf(arena, "%s, %s left", text, str_seconds(step->left_ms + 999, arena));
 	return text;
 }
 

@@ -6,12 +6,15 @@
 #define WINDOW_MS 15000
 /* A rate from less than this jumps about. */
 #define SEEN_MIN_MS 3000
+/* More than two days is no answer. */
+#define LEFT_MAX_MS (48 * 3600 * 1000.0)
 /* A pause shorter than this is none. */
 #define STALLED_MIN_MS 5000
 
 void meter_add(struct meter *m, int64_t now_ms, int64_t bytes) {
 	if (!m->at_ms || bytes < m->bytes || now_ms < m->at_ms) {
-		*m = (struct meter){.began_at_ms = now_ms, .at_ms = now_ms, .moved_at_ms = now_ms, .bytes = bytes};
+		*m = (struct meter){
+			.began_at_ms = now_ms, .at_ms = now_ms, .moved_at_ms = now_ms, .first = bytes, .bytes = bytes};
 		return;
 	}
 	int64_t passed_ms = now_ms - m->at_ms, seen_ms = now_ms - m->began_at_ms;
@@ -26,6 +29,14 @@ void meter_add(struct meter *m, int64_t now_ms, int64_t bytes) {
 
 int64_t meter_rate(const struct meter *m) {
 	return m->at_ms - m->began_at_ms < SEEN_MIN_MS ? 0 : (int64_t)(m->per_ms * 1000);
+}
+
+int64_t meter_left_ms(const struct meter *m, int64_t total, bool is_bytes) {
+	int64_t seen_ms = m->at_ms - m->began_at_ms, left = total > m->bytes ? total - m->bytes : 0;
+	double per_ms = is_bytes ? m->per_ms : seen_ms > 0 ? (double)(m->bytes - m->first) / (double)seen_ms : 0;
+	if (total <= 0 || seen_ms < SEEN_MIN_MS || per_ms <= 0 || (is_bytes && meter_stalled_ms(m))) return -1;
+	double left_ms = (double)left / per_ms;
+	return left_ms < LEFT_MAX_MS ? (int64_t)left_ms : -1;
 }
 
 int64_t meter_stalled_ms(const struct meter *m) {

@@ -41,7 +41,7 @@ static void end_wait(struct step_view *v) {
 
 static void clear_progress(struct run *run, size_t index) {
 	struct step_view *v = view_of(run, index);
-	v->done = v->total = v->bytes_per_s = v->stalled_ms = 0;
+	v->done = v->total = v->bytes_per_s = v->stalled_ms = v->left_ms = 0;
 	v->is_bytes = false;
 	run->steps[index].meter = (struct meter){0};
 }
@@ -49,8 +49,11 @@ static void clear_progress(struct run *run, size_t index) {
 void step_meter(struct run *run, size_t index, int64_t now) {
 	struct step_view *v = view_of(run, index);
 	struct meter *m = &run->steps[index].meter;
-	if (!v->is_bytes) return;
+	if (!v->is_bytes && v->total <= 0) return;
 	meter_add(m, now, v->done);
+	int64_t left_ms = meter_left_ms(m, v->total, v->is_bytes);
+	v->left_ms = left_ms > 0 ? left_ms : 0;
+	if (!v->is_bytes) return;
 	v->bytes_per_s = meter_rate(m);
 	v->stalled_ms = meter_stalled_ms(m);
 }
@@ -258,7 +261,8 @@ static void on_progress(struct run *run, size_t index, const struct frame *frame
 	struct step_view *v = view_of(run, index);
 	end_wait(v);
 	run_set_text(v->text, sizeof v->text, frame->text);
-	if (frame->type != FRAME_BYTES) clear_progress(run, index);
+	bool is_other = (frame->type == FRAME_BYTES) != v->is_bytes || frame->b != v->total;
+	if (is_other) clear_progress(run, index);
 	v->is_bytes = frame->type == FRAME_BYTES;
 	v->done = frame->a;
 	v->total = frame->b;

@@ -81,7 +81,7 @@ int lines_tail(const struct fs_root *root, const char *path, size_t max, struct 
 	if (n < 0) return err_set_errno(err, errno, "cannot read %s", path);
 	data[n] = '\0';
 	const char *start = data, *line = from ? memchr(data, '\n', (size_t)n) : NULL;
-	if (line) start = line + 1; /* a line longer than all of it is shown from its middle */
+	if (line && line[1]) start = line + 1; /* a line longer than all of it is shown from its middle */
 	for (char *c = data; c < data + n; c++)
 		if (*c == '\0') *c = ' ';
 	buf_adds(out, start);

@@ -12,8 +12,6 @@
 #define BAR_MIN_WIDTH 60
 /* Fewer columns of a name, or of words, say nothing. */
 #define NAME_MIN 10
-/* An ETA from less work than this jumps about. */
-#define ETA_MIN_MS 3000
 
 enum color { COLOR_NONE, COLOR_GREEN, COLOR_RED, COLOR_YELLOW, COLOR_DIM, COLOR_CYAN };
 
@@ -49,13 +47,11 @@ static void add_bar(const struct step_view *step, const struct show_style *style
 }
 
 /* "40 s, 2 min 00 s left". */
-static void add_time(const struct step_view *step, int64_t elapsed_ms, int64_t worked_ms, struct buf *out) {
+static void add_time(const struct step_view *step, int64_t elapsed_ms, struct buf *out) {
 	char text[SHOW_DURATION_SIZE];
 	buf_adds(out, show_seconds(elapsed_ms, text));
-	if (step->total <= 0 || step->done <= 0 || step->done >= step->total || worked_ms < ETA_MIN_MS) return;
-	if (step->waiting_for[0] || step->is_bytes) return; /* its count says it */
-	int64_t left_ms = (int64_t)((double)worked_ms * (double)(step->total - step->done) / (double)step->done);
-	buf_addf(out, ", %s left", show_seconds(left_ms + 999, text));
+	if (step->left_ms <= 0 || step->waiting_for[0] || step->is_bytes) return; /* the count of bytes says it */
+	buf_addf(out, ", %s left", show_seconds(step->left_ms + 999, text));
 }
 
 /* What a running step does, in words. */
@@ -109,7 +105,7 @@ void show_running(const struct step_view *step, const char *lead, const struct s
 			    rest = BUF_INIT(2 * LINE_BYTES_MAX);
 	int64_t elapsed_ms = now_ms > step->started_at_ms ? now_ms - step->started_at_ms : 0;
 	add_doing(step, &words);
-	add_time(step, elapsed_ms, elapsed_ms - step->waited_ms - step->waiting_ms, &time);
+	add_time(step, elapsed_ms, &time);
 	add_running(step, lead, style, buf_str(&words), buf_str(&time), &rest);
 	add_line(spinner(style, frame), step->waiting_for[0] ? COLOR_YELLOW : COLOR_CYAN, buf_str(&rest), style, out);
 }

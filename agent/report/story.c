@@ -47,7 +47,7 @@ static enum story_kind kind_of(const char *type) {
 
 /* What steps say of themselves while they wait for the network. */
 static bool is_fetching(const char *text) {
-	static const char *const words[] = {"downloading ", "fetching ", "refreshing the package index"};
+	static const char *const words[] = {"downloading ", "fetching ", "fetched ", "refreshing the package index"};
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (str_starts(text, words[i])) return true;
 	return false;

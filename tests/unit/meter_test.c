@@ -62,7 +62,27 @@ static void test_begins_anew(void **state) {
 	assert_int_equal(meter_rate(&m), MB);
 }
 
+/* Bytes by the rate of late; other things by their mean, which a minute's silence does not put off for ever. */
+static void test_left(void **state) {
+	(void)state;
+	struct meter bytes = {0}, wheels = {0};
+	assert_int_equal(meter_left_ms(&bytes, 1000, true), -1);
+	for (int64_t s = 0; s <= 60; s++) {
+		meter_add(&bytes, T0 + s * 1000, s < 30 ? s * 100 * MB : 3000 * MB + (s - 30) * 10 * MB);
+		meter_add(&wheels, T0 + s * 1000, 4 + (s < 30 ? s : 30));
+	}
+	int64_t left_ms = meter_left_ms(&bytes, 3300 * MB + 100 * MB, true);
+	assert_true(left_ms > 4000 && left_ms < 11000);		    /* 100 MB at 10 to 25 MB/s */
+	assert_int_equal(meter_left_ms(&wheels, 64, false), 60000); /* 30 done in a minute, 30 to do */
+	assert_int_equal(meter_left_ms(&wheels, 0, false), -1);
+	assert_int_equal(meter_left_ms(&wheels, 34, false), 0);
+	assert_int_equal(meter_left_ms(&wheels, 1LL << 60, false), -1);
+	for (int64_t s = 61; s < 70; s++) meter_add(&bytes, T0 + s * 1000, 3300 * MB);
+	assert_int_equal(meter_left_ms(&bytes, 4000 * MB, true), -1);
+}
+
 int main(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates), cmocka_unit_test(test_begins_anew)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates), cmocka_unit_test(test_begins_anew),
+					   cmocka_unit_test(test_left)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

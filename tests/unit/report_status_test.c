@@ -90,7 +90,8 @@ static struct run_view example_view(struct step_view *step) {
 	"\"background\":false,\"needs\":[],\"held_by\":null,\"held_what\":null,\"status\":\"running\",\"text\":"       \
 	"\"installing 14 of 61 "                                                                                       \
 	"wheels\",\"done\":14,"                                                                                        \
-	"\"total\":61,\"unit\":null,\"bytes_per_s\":0,\"stalled_ms\":0,\"waiting_for\":\"the dpkg lock (apt-get, pid " \
+	"\"total\":61,\"unit\":null,\"bytes_per_s\":0,\"stalled_ms\":0,\"left_ms\":0,\"waiting_for\":\"the dpkg lock " \
+	"(apt-get, pid "                                                                                               \
 	"17)\",\"waiting_ms\":2500,\"waited_ms\":700,"                                                                 \
 	"\"started_at\":\"2026-11-20T14:10:01Z\",\"ended_at\":null,\"duration_ms\":8000,\"attempt\":2,"                \
 	"\"changes\":3,\"error\":null,\"log\":\"/log/01-python.log\"}]}"

@@ -202,6 +202,7 @@ static const struct line_row line_rows[] = {
 	  .text = "installing 14 of 61 wheels",
 	  .done = 10,
 	  .total = 40,
+	  .left_ms = 119500,
 	  .attempt = 1},
 	 "⠋ Python 3.11  ━━━━────────────  25%  installing 14 of 6  40 s, 2 min 00 s left"},
 	{79,

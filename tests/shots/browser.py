@@ -85,11 +85,13 @@ class Browser:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def shot(self, path, whole=True):
-        clip = {}
+        """A picture of the page or of its window; what kind its name says."""
+        kind = path.suffix[1:]
+        clip, quality = {}, {} if kind == "png" else {"quality": 82}
         if whole:
             size = self.call("Page.getLayoutMetrics")["cssContentSize"]
             clip = {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
-        picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole, **clip)
+        picture = self.call("Page.captureScreenshot", format=kind, captureBeyondViewport=whole, **quality, **clip)
         path.write_bytes(base64.b64decode(picture["data"]))
 
     def close(self):
