@@ -25,10 +25,7 @@ bool fetch_is_url(const char *url) {
 }
 
 const char *fetch_visible(const char *url, struct arena *arena) {
-	if (!fetch_is_url(url) || str_starts(url, "s3://")) return url;
-	const char *authority = strstr(url, "://") + 3, *rest = authority + strcspn(authority, "/?#");
-	const char *at = memrchr(authority, '@', (size_t)(rest - authority)), *host = at ? at + 1 : authority;
-	return arena_printf(arena, "%.*s%.*s", (int)(authority - url), url, (int)strcspn(host, "?#"), host);
+	return fetch_is_url(url) && !str_starts(url, "s3://") ? arena_dup(arena, url, strcspn(url, "?#")) : url;
 }
 
 /** Where a Location leads from url (RFC 3986, 5.2, as far as servers use it). */

@@ -20,9 +20,6 @@ struct fetch {
 /** True for text that starts with https://, http:// or s3://. */
 bool fetch_is_url(const char *url);
 
-/** The URL as messages and records may show it: without user, password and query, which may be a signature. */
-const char *fetch_visible(const char *url, struct arena *arena);
-
 /**
  * GETs url into *body (at most body->max bytes). Redirects of https are followed to https only, at most 5. sha256_hex
  * NULL: not checked. ERR_INVALID names expected and actual hash; nothing unverified is left in *body.

@@ -9,6 +9,9 @@
 #define FETCH_CONNECT_TIMEOUT_MS 10000
 #define FETCH_S3_KEY_MAX 1024
 
+/** The URL as messages may show it: without a query, which may be a signature. */
+const char *fetch_visible(const char *url, struct arena *arena);
+
 bool fetch_is_redirect(int status);
 bool fetch_is_cancelled(const struct fetch *fetch);
 

@@ -18,12 +18,8 @@ CHECK_RESULT int check_net_split(const char *text, struct arena *arena, const ch
 /** Somebody accepts connections at "host:port". */
 CHECK_RESULT int check_net_tcp(const char *address, int64_t timeout_ms, struct arena *arena, struct err *err);
 
-/** A non-blocking connection to it, by until_ms (clock_mono_ms); the caller closes. */
-CHECK_RESULT int check_net_connect(const char *address, int64_t until_ms, struct arena *arena, int *ret_fd,
-				   struct err *err);
-
-/** Until fd is ready for these poll events; ERR_TIMEOUT. */
-CHECK_RESULT int check_net_wait(int fd, short events, int64_t until_ms, const char *address, struct err *err);
-
-/** Fills err for a connection that failed with errnum. */
-int check_net_failed(int errnum, const char *address, struct err *err);
+/**
+ * A PostgreSQL server at "host:port" is past its start-up: it answers a start-up message with an authentication
+ * request or an error of the session itself (PostgreSQL manual, "Message Formats"; SQLSTATE 57P03 means: not yet).
+ */
+CHECK_RESULT int check_net_postgres(const char *address, int64_t timeout_ms, struct arena *arena, struct err *err);

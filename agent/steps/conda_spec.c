@@ -124,10 +124,24 @@ int conda_env_read_file(struct conda_env *env, const char *path, struct step_ctx
 	return err_set(err, ERR_INVALID, "%s: %s", path, said.len ? buf_str(&said) : "it is no map");
 }
 
+/* "numpy-1.26.4-py312h8753938_0.json" */
+static bool split_meta(const char *file, struct arena *arena, struct py_dist *ret) {
+	char *name = arena_strdup(arena, file);
+	if (!str_ends(name, ".json")) return false;
+	char *build = strrchr(name, '-');
+	if (!build) return false;
+	*build = 0;
+	char *version = strrchr(name, '-');
+	if (!version) return false;
+	*version = 0;
+	*ret = (struct py_dist){.name = name, .version = version + 1};
+	return true;
+}
+
 static const char *find_version(const struct strs *files, const char *name, struct arena *arena) {
 	for (size_t i = 0; i < files->count; i++) {
-		struct conda_package p;
-		if (conda_split_meta(files->items[i], arena, &p) && str_eq(p.name, name)) return p.version;
+		struct py_dist dist;
+		if (split_meta(files->items[i], arena, &dist) && str_eq(dist.name, name)) return dist.version;
 	}
 	return NULL;
 }

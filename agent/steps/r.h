@@ -45,8 +45,6 @@ CHECK_RESULT int r_look(struct r_run *run, struct err *err);
 CHECK_RESULT int r_record(struct r_run *run, struct err *err);
 /** The version of an installed package, or NULL. */
 const char *r_installed(const struct r_run *run, const char *name);
-/** What is wanted and there, for the manifest; manifest.c adds the site libraries with all that came along. */
-void r_add_to_manifest(const struct r_run *run, struct js *into);
 /** With --locked: the first package whose version is another than the manifest's is the error. */
 CHECK_RESULT int r_lock_check(const struct r_run *run, struct err *err);
 

@@ -49,25 +49,10 @@ static const char *version_in(const struct r_run *run, const char *library, cons
 	return dcf_value(buf_str(&text), "Built", arena) ? dcf_value(buf_str(&text), "Version", arena) : NULL;
 }
 
-/* The first library that has it, as R looks for it; NULL if none has. */
-static const char *library_of(const struct r_run *run, const char *name, const char **ret_version) {
-	const char *own = run->p->library;
-	if (own && (*ret_version = version_in(run, own, name))) return own;
-	for (size_t i = 0; libraries[i]; i++)
-		if ((*ret_version = version_in(run, libraries[i], name))) return libraries[i];
-	return NULL;
-}
-
 const char *r_installed(const struct r_run *run, const char *name) {
-	const char *version = NULL;
-	return library_of(run, name, &version) ? version : NULL;
-}
-
-void r_add_to_manifest(const struct r_run *run, struct js *into) {
-	for (size_t i = 0; i < run->names.count; i++) {
-		const char *version, *library = library_of(run, run->names.items[i], &version);
-		if (library) js_set_str(js_child(js_child(into, "r"), library), run->names.items[i], version);
-	}
+	const char *version = run->p->library ? version_in(run, run->p->library, name) : NULL;
+	for (size_t i = 0; !version && libraries[i]; i++) version = version_in(run, libraries[i], name);
+	return version;
 }
 
 static const char *record_path(const struct r_run *run) {

@@ -8,9 +8,7 @@
 #include "recipe/step.h"
 #include "steps/check_http.h"
 #include "steps/check_net.h"
-#include "steps/check_postgres.h"
 #include "steps/steps.h"
-#include "sys/disk_mounts.h"
 
 /** One attempt at a connection or an answer. */
 #define ATTEMPT_MS (10 * 1000)
@@ -30,12 +28,11 @@ struct check_python {
 
 struct check_params {
 	struct strs command;
-	const char *tcp, *http, *contains, *path, *mount;
+	const char *tcp, *postgres, *http, *contains, *path;
 	int64_t status, memory_bytes, wait_ms;
 	struct check_disk disk;
 	struct check_python python;
-	struct check_postgres postgres;
-	bool has_disk, has_python, has_postgres;
+	bool has_disk, has_python;
 };
 
 static const struct field disk_fields[] = {
@@ -70,25 +67,6 @@ static const struct field python_fields[] = {
 static const struct shape python_shape = {
 	.fields = python_fields, .size = sizeof(struct check_python), .list_field = "import", .scalar_field = "import"};
 
-#define POSTGRES_FIELD(n, k, member, text)                                                                             \
-	.name = n, .kind = k, .offset = offsetof(struct check_postgres, member), .help = text
-
-static const struct field postgres_fields[] = {
-	{POSTGRES_FIELD("address", FIELD_TEXT, address, "host:port"), .is_required = true},
-	{POSTGRES_FIELD("venv", FIELD_TEXT, venv,
-			"path of a venv with psycopg or psycopg2, which logs in; default: nobody logs in")},
-	{POSTGRES_FIELD("user", FIELD_TEXT, user, "who logs in")},
-	{POSTGRES_FIELD(
-		"password", FIELD_TEXT, password,
-		"its password, best from a `sensitive` variable; default: libpq's own ways, such as ~/.pgpass")},
-	{POSTGRES_FIELD("database", FIELD_TEXT, database, "the database; default: named like the user")},
-	{POSTGRES_FIELD("tls", FIELD_CHOICE, tls, "as libpq's sslmode; require and verify-full fail without TLS"),
-	 .choices = check_postgres_tls_words, .fallback = "prefer"},
-	{0},
-};
-static const struct shape postgres_shape = {
-	.fields = postgres_fields, .size = sizeof(struct check_postgres), .scalar_field = "address"};
-
 #define CHECK_FIELD(n, k, member, text)                                                                                \
 	.name = n, .kind = k, .offset = offsetof(struct check_params, member), .help = text
 
@@ -96,10 +74,7 @@ static const struct field check_fields[] = {
 	{CHECK_FIELD("command", FIELD_TEXTS, command,
 		     "a script for `/bin/sh -e`, or a list of command and arguments: exits 0")},
 	{CHECK_FIELD("tcp", FIELD_TEXT, tcp, "host:port accepts connections")},
-	{CHECK_FIELD(
-		 "postgres", FIELD_STRUCT, postgres,
-		 "a PostgreSQL server takes sessions, and lets a user in where a venv is given: host:port or a map"),
-	 .shape = &postgres_shape, .presence = offsetof(struct check_params, has_postgres)},
+	{CHECK_FIELD("postgres", FIELD_TEXT, postgres, "host:port is a PostgreSQL server that takes sessions")},
 	{CHECK_FIELD("http", FIELD_TEXT, http, "an http:// or https:// address that answers with 2xx (or `status`)")},
 	{CHECK_FIELD("status", FIELD_INT, status, "with http: this status exactly"), .min = 100, .max = 599},
 	{CHECK_FIELD("contains", FIELD_TEXT, contains, "with http: text that the answer's body holds")},
@@ -109,7 +84,6 @@ static const struct field check_fields[] = {
 	{CHECK_FIELD("python", FIELD_STRUCT, python, "modules that load: a list, or {venv or python, import}"),
 	 .shape = &python_shape, .presence = offsetof(struct check_params, has_python)},
 	{CHECK_FIELD("path", FIELD_TEXT, path, "this path exists")},
-	{CHECK_FIELD("mount", FIELD_TEXT, mount, "something is mounted at this path")},
 	{CHECK_FIELD("wait", FIELD_DURATION, wait_ms,
 		     "how long to wait for it to become true (at most the step's timeout)"),
 	 .fallback = "0s"},
@@ -118,14 +92,14 @@ static const struct field check_fields[] = {
 
 static void check_check(const void *params, const struct yml_node *node, struct diags *diags) {
 	const struct check_params *p = params;
-	if (!p->command.count && !p->tcp && !p->has_postgres && !p->http && !p->has_disk && !p->memory_bytes &&
-	    !p->has_python && !p->path && !p->mount)
+	if (!p->command.count && !p->tcp && !p->postgres && !p->http && !p->has_disk && !p->memory_bytes &&
+	    !p->has_python && !p->path)
 		diag_add(diags, node,
-			 "check needs a condition: command, tcp, postgres, http, disk, memory, python, path or mount");
+			 "check needs a condition: command, tcp, postgres, http, disk, memory, python or path");
 	if (!p->http && (p->status || p->contains)) diag_add(diags, node, "status and contains belong to http");
 	if (p->http && !str_starts(p->http, "http://") && !str_starts(p->http, "https://") && !strstr(p->http, "${"))
 		diag_add(diags, node, "http '%s' is no http:// or https:// address", p->http);
-	const char *addresses[] = {p->tcp, p->postgres.address};
+	const char *addresses[] = {p->tcp, p->postgres};
 	for (size_t i = 0; i < 2; i++) {
 		struct err err;
 		const char *host, *port;
@@ -133,12 +107,6 @@ static void check_check(const void *params, const struct yml_node *node, struct 
 		    check_net_split(addresses[i], diags->arena, &host, &port, &err) < 0)
 			diag_add(diags, node, "%s", err.msg);
 	}
-	if (p->mount && p->mount[0] != '/' && !str_starts(p->mount, "${"))
-		diag_add(diags, node, "mount '%s' is not absolute", p->mount);
-	if (p->has_postgres && !p->postgres.venv != !p->postgres.user)
-		diag_add(diags, node, "postgres: a login needs both venv and user");
-	if (p->has_postgres && !p->postgres.venv && (p->postgres.password || p->postgres.database))
-		diag_add(diags, node, "postgres: password and database belong to a login, with venv and user");
 	if (p->has_python && p->python.venv && p->python.python)
 		diag_add(diags, node, "venv and python exclude each other");
 }
@@ -187,7 +155,7 @@ static int tcp_holds(const struct check_params *p, struct step_ctx *ctx, struct 
 }
 
 static int postgres_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
-	return check_postgres(&p->postgres, attempt_ms(ctx, ATTEMPT_MS), ctx, err);
+	return check_net_postgres(p->postgres, attempt_ms(ctx, ATTEMPT_MS), ctx->arena, err);
 }
 
 static int http_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
@@ -233,14 +201,7 @@ static int path_holds(const struct check_params *p, struct step_ctx *ctx, struct
 	return err_set(err, ERR_NOT_FOUND, "%s does not exist", p->path);
 }
 
-static int mount_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
-	struct mounts mounts = {0};
-	if (mounts_read(ctx->arena, &mounts, err) < 0) return -(int)err->code;
-	if (mounts_at(&mounts, fs_host_path(ctx->machine.root, p->mount, ctx->arena))) return 0;
-	return err_set(err, ERR_NOT_FOUND, "nothing is mounted at %s", p->mount);
-}
-
-#define CONDITIONS 9
+#define CONDITIONS 8
 
 static void list_conditions(const struct check_params *p, struct arena *arena, struct condition c[CONDITIONS]) {
 	const char *script = p->command.count ? strs_join(&p->command, " ", arena) : "";
@@ -255,18 +216,13 @@ static void list_conditions(const struct check_params *p, struct arena *arena, s
 	c[2] = (struct condition){p->memory_bytes > 0,
 				  arena_printf(arena, "%s of memory", size_text(p->memory_bytes, arena)), memory_holds};
 	c[3] = (struct condition){p->tcp, arena_printf(arena, "tcp %s to answer", p->tcp ? p->tcp : ""), tcp_holds};
-	c[4] = (struct condition){
-		p->has_postgres,
-		arena_printf(arena, "PostgreSQL at %s%s%s", p->has_postgres ? p->postgres.address : "",
-			     p->postgres.user ? " to let in " : "", p->postgres.user ? p->postgres.user : ""),
-		postgres_holds};
+	c[4] = (struct condition){p->postgres, arena_printf(arena, "PostgreSQL at %s", p->postgres ? p->postgres : ""),
+				  postgres_holds};
 	c[5] = (struct condition){p->http, arena_printf(arena, "%s to answer", p->http ? p->http : ""), http_holds};
 	c[6] = (struct condition){p->has_python,
 				  arena_printf(arena, "import of %s", strs_join(&p->python.imports, ", ", arena)),
 				  python_holds};
-	c[7] = (struct condition){p->mount, arena_printf(arena, "a mount at %s", p->mount ? p->mount : ""),
-				  mount_holds};
-	c[8] = (struct condition){p->command.count, arena_printf(arena, "'%s' to succeed", first), command_holds};
+	c[7] = (struct condition){p->command.count, arena_printf(arena, "'%s' to succeed", first), command_holds};
 }
 
 static int check_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
@@ -314,8 +270,8 @@ static int check_apply(const void *params, struct step_ctx *ctx, const struct ch
 
 const struct step_type step_check = {
 	.name = "check",
-	.summary = "a condition: command, tcp, postgres, http, disk, memory, python import, path or mount; waits for "
-		   "it if asked",
+	.summary =
+		"a condition: command, tcp, postgres, http, disk, memory, python import or path; waits for it if asked",
 	.example = "- name: Database answers\n"
 		   "  check:\n"
 		   "    tcp: db.internal:5432\n"

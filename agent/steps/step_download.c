@@ -100,20 +100,13 @@ static const char *record_path(const char *to, struct arena *arena) {
 	return download_beside(to, ".dsagent.json", arena);
 }
 
-/* NULL when there is none, or a damaged one. */
-static struct js *read_record(const char *to, struct step_ctx *ctx) {
+static bool is_recorded(const struct download_params *p, const char *to, const struct stat *st, struct step_ctx *ctx) {
 	AUTO_BUF struct buf text = BUF_INIT(RECORD_BYTES_MAX);
-	struct js *record = NULL;
-	struct err ignored;
+	AUTO_JS struct js *record = NULL;
+	struct err ignored; /* no record, or a damaged one: what is there is hashed */
 	if (fs_read(ctx->machine.root, record_path(to, ctx->arena), &text, &ignored) < 0 ||
 	    js_parse(buf_str(&text), text.len, &record, &ignored) < 0)
-		return NULL;
-	return record;
-}
-
-static bool is_recorded(const struct download_params *p, const char *to, const struct stat *st, struct step_ctx *ctx) {
-	AUTO_JS struct js *record = read_record(to, ctx);
-	if (!record) return false; /* what is there is hashed */
+		return false;
 	const char *hash = js_get_str(record, "sha256"), *url = js_get_str(record, "url");
 	if (p->sha256 ? !hash || strcasecmp(hash, p->sha256) != 0 : !str_eq(url, p->url)) return false;
 	return js_get_int(record, "size", -1) == st->st_size && js_get_int(record, "mtime", -1) == st->st_mtim.tv_sec &&
@@ -201,27 +194,8 @@ static struct download_tree tree_of(const struct download_params *p, const char 
 	};
 }
 
-/* With --locked: the hash that the manifest has, which a hash of the recipe must not gainsay. */
-static int take_locked_hash(struct download_params *p, const struct step_ctx *ctx, struct err *err) {
-	const char *to = target(p, ctx->arena);
-	const char *locked = js_get_str(js_get(js_get(ctx->lock, "downloads"), to), "sha256");
-	if (!ctx->lock) return 0;
-	if (!locked)
-		return err_set(err, ERR_INVALID,
-			       "the manifest of --locked has no hash of %s: apply without --locked once, and take the "
-			       "manifest of that%s",
-			       to, p->is_archive && !p->sha256 ? "; an archive needs `sha256` for it" : "");
-	if (p->sha256 && strcasecmp(p->sha256, locked) != 0)
-		return err_set(err, ERR_INVALID,
-			       "the manifest of --locked has %s with the SHA-256 %s, the recipe wants %s", to, locked,
-			       p->sha256);
-	p->sha256 = locked;
-	return 0;
-}
-
 static int download_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
-	struct download_params own = *(const struct download_params *)params, *p = &own;
-	if (take_locked_hash(p, ctx, err) < 0) return -(int)err->code;
+	const struct download_params *p = params;
 	const char *to = target(p, ctx->arena), *lack;
 	if (!p->is_archive) return probe_file(p, to, ctx, changes, err);
 	struct download_tree tree = tree_of(p, to, ctx);
@@ -288,8 +262,7 @@ static int apply_archive(const struct download_params *p, const char *to, struct
 }
 
 static int download_apply(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err) {
-	struct download_params own = *(const struct download_params *)params, *p = &own;
-	if (take_locked_hash(p, ctx, err) < 0) return -(int)err->code;
+	const struct download_params *p = params;
 	const char *to = target(p, ctx->arena);
 	AUTO_CLOSE int lock = -1;
 	int r = make_parent(to, ctx, err);
@@ -298,27 +271,6 @@ static int download_apply(const void *params, struct step_ctx *ctx, const struct
 	r = p->is_archive ? apply_archive(p, to, ctx, err) : apply_file(p, to, ctx, err);
 	download_unlock(to, ctx, &lock);
 	return r;
-}
-
-/* {"downloads": {PATH: {"url": …, "sha256": …, "size": …}}}; no hash of an archive that was taken without one. */
-static int download_record(const void *params, struct step_ctx *ctx, struct js *into, struct err *err) {
-	const struct download_params *p = params;
-	const char *to = target(p, ctx->arena);
-	AUTO_JS struct js *kept = NULL;
-	struct stat st;
-	int r = fs_lstat(ctx->machine.root, to, &st, err);
-	if (r < 0 && err->code != ERR_NOT_FOUND) return r;
-	if (r < 0) {
-		err_clear(err);
-		return 0;
-	}
-	const char *hash = p->sha256;
-	if (!hash && !p->is_archive && (kept = read_record(to, ctx))) hash = js_get_str(kept, "sha256");
-	struct js *entry = js_child(js_child(into, "downloads"), to);
-	js_set_str(entry, "url", fetch_visible(p->url, ctx->arena));
-	js_set_str(entry, "sha256", hash);
-	if (!p->is_archive) js_set_int(entry, "size", st.st_size);
-	return 0;
 }
 
 const struct step_type step_download = {
@@ -337,5 +289,4 @@ const struct step_type step_download = {
 	.resources = download_resources,
 	.probe = download_probe,
 	.apply = download_apply,
-	.record = download_record,
 };

@@ -256,13 +256,6 @@ static int r_apply(const void *params, struct step_ctx *ctx, const struct change
 	return r;
 }
 
-static int r_type_record(const void *params, struct step_ctx *ctx, struct js *into, struct err *err) {
-	AUTO(r_run_clear) struct r_run run = {.p = params, .ctx = ctx};
-	int r = r_look(&run, err);
-	if (r == 0) r_add_to_manifest(&run, into);
-	return r;
-}
-
 const struct step_type step_r = {
 	.name = "r",
 	.summary = "R, CRAN and Bioconductor packages, binaries where they fit, each loaded once to prove it",
@@ -277,5 +270,4 @@ const struct step_type step_r = {
 	.resources = r_resources,
 	.probe = r_probe,
 	.apply = r_apply,
-	.record = r_type_record,
 };

@@ -3,7 +3,6 @@ and `conda` are asked for, what is read of conda-meta, and what happens when the
 
 import hashlib
 import http.server
-import json
 import os
 import threading
 
@@ -136,33 +135,3 @@ def test_what_others_laid_there_stays(agent, installer):
     (agent.tree / "opt/conda/mine").write_text("1")
     assert "dsagent did not make it" in agent.apply(recipe(installer, "ds"), code=1).text
     assert os.listdir(agent.tree / "opt/conda") == ["mine"] and not installer.asked
-
-
-def test_the_recipe_of_a_team_and_its_manifest(agent, installer):
-    url, sha = installer.words.removeprefix("installer: '").split("', sha256: ")
-    words = ("--var", f"installer={url}", "--var", f"sha256={sha}", "--no-tags")
-    agent.run("apply", "conda-team", *words)
-    assert "nothing to do" in agent.run("apply", "conda-team", *words).out
-    assert ". /opt/conda/etc/profile.d/conda.sh" in (agent.tree / "etc/profile.d/conda.sh").read_text()
-    manifest = json.loads((agent.state_dir / "manifest.json").read_text())
-    assert manifest["conda"]["/opt/conda/envs/team"] == {
-        "python": "3.11=0", "numpy": "1.0=0", "pandas": "1.0=0", "jupyterlab": "1.0=0"}
-    (agent.tree / "srv").mkdir()
-    (agent.tree / "srv/environment.yml").write_text("dependencies: [samtools]\n")
-    agent.run("apply", "conda-team", *words, "--var", "file=/srv/environment.yml", "--var", "environment=bio")
-    assert "-c conda-forge samtools" in calls(agent)[-1]
-
-
-def test_locked_environments(agent, installer, tmp_path):
-    text = recipe(installer, "{name: ds, packages: [numpy]}")
-    agent.apply(text)
-    manifest = json.loads((agent.state_dir / "manifest.json").read_text())
-    manifest["conda"]["/opt/conda/envs/ds"]["numpy"] = "2.1=7"
-    lock = tmp_path / "lock.json"
-    lock.write_text(json.dumps(manifest))
-    assert "install numpy=2.1=7 (1.0 is there) in ds" in agent.run("plan", agent.recipe(text), "--locked", lock).out
-    agent.apply(text, "--locked", lock)
-    assert "nothing to do" in agent.apply(text, "--locked", lock).out
-    assert calls(agent)[-1].endswith("-c conda-forge numpy=2.1=7")
-    other = recipe(installer, "{name: ds, packages: [numpy, polars]}")
-    assert "has no version of polars in /opt/conda/envs/ds" in agent.apply(other, "--locked", lock, code=1).text

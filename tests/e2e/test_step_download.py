@@ -3,7 +3,6 @@
 import hashlib
 import http.server
 import io
-import json
 import os
 import random
 import signal
@@ -153,24 +152,6 @@ def test_an_object_that_changes_on_the_way_starts_over(agent, site):
     threading.Thread(target=change, daemon=True).start()
     agent.apply(recipe)
     assert (agent.tree / "srv/data.bin").read_bytes() == new
-
-
-def test_the_manifest_has_it_and_locks_it(agent, site, tmp_path):
-    site.files["/a"] = b"one"
-    sha = hashlib.sha256(b"one").hexdigest()
-    recipe = f"steps: [{{id: d, download: {{url: '{site.url}/a?X-Amz-Signature=abc', sha256: {sha}, to: /opt/a}}}}]\n"
-    site.files["/a?X-Amz-Signature=abc"] = b"one"
-    agent.apply(recipe)
-    manifest = json.loads((agent.state_dir / "manifest.json").read_text())
-    assert manifest["downloads"] == {"/opt/a": {"url": f"{site.url}/a", "sha256": sha, "size": 3}}
-    manifest["downloads"]["/opt/a"]["sha256"] = "0" * 64
-    lock = tmp_path / "lock.json"
-    lock.write_text(json.dumps(manifest))
-    said = agent.apply(recipe, "--locked", lock, code=1).text
-    assert f"has /opt/a with the SHA-256 {'0' * 64}, the recipe wants {sha}" in said
-    del manifest["downloads"]["/opt/a"]
-    lock.write_text(json.dumps(manifest))
-    assert "has no hash of /opt/a: apply without --locked once" in agent.apply(recipe, "--locked", lock, code=1).text
 
 
 def test_another_hash_fails_and_keeps_what_was_there(agent, site):
