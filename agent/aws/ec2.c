@@ -5,6 +5,7 @@
 #include "aws/ec2.h"
 
 #include "aws/call.h"
+#include "aws/ec2_private.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -15,20 +16,19 @@
 
 #define TAG_KEY_MAX 128
 #define TAGS_MAX 50		/* on one resource */
-#define FORM_MAX (256 * 1024)	/* 50 tags of 384 characters of 4 bytes, each byte written as three, and names */
 #define ANSWER_MAX (256 * 1024) /* 50 tags with their XML; errors are smaller */
 #define CONNECT_TIMEOUT_MS 5000 /* a private subnet without an endpoint: give up early */
 #define TOTAL_TIMEOUT_MS 15000
 
-static void add_value(struct buf *form, const char *value) {
-	AUTO_BUF struct buf encoded = BUF_INIT(FORM_MAX);
+void ec2_add_value(struct buf *form, const char *value) {
+	AUTO_BUF struct buf encoded = BUF_INIT(EC2_FORM_MAX);
 
 	codec_percent(value, false, &encoded);
 	buf_add(form, encoded.data, encoded.len);
 }
 
-static int post(struct aws *aws, const struct buf *form, const struct retry_policy *retry, struct buf *ret_answer,
-		char *ret_code, struct err *err) {
+int ec2_post(struct aws *aws, const struct buf *form, const struct retry_policy *retry, struct buf *ret_answer,
+	     char *ret_code, struct err *err) {
 	const struct aws_request req = {
 		.service = "ec2",
 		.method = "POST",
@@ -62,8 +62,7 @@ static int check_tags(const struct ec2_tag *tags, size_t count, struct err *err)
 	return 0;
 }
 
-/** What the role's policy must allow, when that is what is missing. */
-static int explain(const char *code, const char *action, const char *resource_id, struct err *err) {
+int ec2_explain(const char *code, const char *action, const char *resource_id, struct err *err) {
 	if (str_eq(code, "UnauthorizedOperation"))
 		return err_wrap(err, "ec2:%s for %s (allow ec2:%s in the policy of the instance's role)", action,
 				resource_id, action);
@@ -85,21 +84,22 @@ static int on_created(const char *path, const char *text, void *arg) {
 
 int ec2_create_tags(struct aws *aws, const char *resource_id, const struct ec2_tag *tags, size_t count,
 		    const struct retry_policy *retry, struct err *err) {
-	AUTO_BUF struct buf form = BUF_INIT(FORM_MAX), answer = {0};
+	AUTO_BUF struct buf form = BUF_INIT(EC2_FORM_MAX), answer = {0};
 	struct created created = {0};
-	char code[64] = "";
+	char code[EC2_CODE_SIZE] = "";
 
 	if (count == 0) return 0;
 	if (check_tags(tags, count, err) != 0) return -(int)err->code;
 	buf_adds(&form, "Action=CreateTags&Version=2016-11-15&ResourceId.1=");
-	add_value(&form, resource_id);
+	ec2_add_value(&form, resource_id);
 	for (size_t i = 0; i < count; i++) {
 		buf_addf(&form, "&Tag.%zu.Key=", i + 1);
-		add_value(&form, tags[i].key);
+		ec2_add_value(&form, tags[i].key);
 		buf_addf(&form, "&Tag.%zu.Value=", i + 1);
-		add_value(&form, tags[i].value);
+		ec2_add_value(&form, tags[i].value);
 	}
-	if (post(aws, &form, retry, &answer, code, err) != 0) return explain(code, "CreateTags", resource_id, err);
+	if (ec2_post(aws, &form, retry, &answer, code, err) != 0)
+		return ec2_explain(code, "CreateTags", resource_id, err);
 	if (xml_parse(buf_str(&answer), answer.len, on_created, &created, err) != 0)
 		return err_wrap(err, "ec2:CreateTags for %s: the answer", resource_id);
 	/* HTTP 200 with CreateTags' own answer is success; stand-ins for EC2 leave <return> out. */
@@ -135,30 +135,31 @@ static int on_described(const char *path, const char *text, void *arg) {
 
 /** A filter's value: '*' and '?' are wildcards there unless escaped (EC2 API Reference, "Filter"). */
 static void add_prefix(struct buf *form, const char *prefix) {
-	AUTO_BUF struct buf pattern = BUF_INIT(FORM_MAX);
+	AUTO_BUF struct buf pattern = BUF_INIT(EC2_FORM_MAX);
 
 	for (; *prefix; prefix++) {
 		if (strchr("*?\\", *prefix)) buf_addc(&pattern, '\\');
 		buf_addc(&pattern, *prefix);
 	}
 	buf_addc(&pattern, '*');
-	add_value(form, buf_str(&pattern));
+	ec2_add_value(form, buf_str(&pattern));
 }
 
 int ec2_describe_tags(struct aws *aws, const char *resource_id, const char *prefix, struct arena *arena,
 		      struct ec2_tag **ret_tags, size_t *ret_count, struct err *err) {
 	static const struct retry_policy retry = {.base_ms = 200, .cap_ms = 5000, .budget_ms = 30000, .attempts = 4};
-	AUTO_BUF struct buf form = BUF_INIT(FORM_MAX), answer = {0};
+	AUTO_BUF struct buf form = BUF_INIT(EC2_FORM_MAX), answer = {0};
 	struct described d = {.arena = arena, .prefix = prefix};
-	char code[64] = "";
+	char code[EC2_CODE_SIZE] = "";
 	int rc;
 
 	/* A resource has at most 50 tags, a page of the answer 1000: there is no second page. */
 	buf_adds(&form, "Action=DescribeTags&Version=2016-11-15&Filter.1.Name=resource-id&Filter.1.Value.1=");
-	add_value(&form, resource_id);
+	ec2_add_value(&form, resource_id);
 	buf_adds(&form, "&Filter.2.Name=key&Filter.2.Value.1=");
 	add_prefix(&form, prefix);
-	if (post(aws, &form, &retry, &answer, code, err) != 0) return explain(code, "DescribeTags", resource_id, err);
+	if (ec2_post(aws, &form, &retry, &answer, code, err) != 0)
+		return ec2_explain(code, "DescribeTags", resource_id, err);
 	rc = xml_parse(buf_str(&answer), answer.len, on_described, &d, err);
 	if (rc == 0 && !d.is_answer) rc = err_set(err, ERR_REMOTE, "no DescribeTagsResponse");
 	if (rc == 0) {
