@@ -58,7 +58,7 @@ static const struct field conda_fields[] = {
 	{CONDA_FIELD("packages", FIELD_TEXTS, packages, "packages of the base environment")},
 	{CONDA_FIELD("channels", FIELD_TEXTS, channels, "where packages come from; default: conda-forge alone")},
 	{CONDA_FIELD("installer", FIELD_TEXT, installer,
-		     "URL of another Miniforge installer; default: Miniforge 25.3.1-0 of conda-forge")},
+		     "URL of another Miniforge installer; empty or absent: Miniforge 25.3.1-0 of conda-forge")},
 	{CONDA_FIELD("sha256", FIELD_TEXT, sha256, "SHA-256 of that installer")},
 	{CONDA_FIELD("allow_anaconda", FIELD_BOOL, allows_anaconda,
 		     "allow Anaconda's own channels, which organisations above its size limit must pay for")},
@@ -110,6 +110,9 @@ static void check_environments(const struct conda_params *p, const struct yml_no
 	}
 }
 
+/* Recipes hand on a variable whose default is empty. */
+static bool is_given(const char *text) { return text && *text; }
+
 static void conda_check(const void *params, const struct yml_node *node, struct diags *diags) {
 	const struct conda_params *p = params;
 	bool is_open = p->prefix && str_starts(p->prefix, "${");
@@ -117,8 +120,8 @@ static void conda_check(const void *params, const struct yml_node *node, struct 
 		diag_add(diags, node, "prefix '%s' is no absolute path of a directory", p->prefix);
 	if (p->prefix && p->prefix[strcspn(p->prefix, " \t")])
 		diag_add(diags, node, "prefix '%s' has white space, which the installer refuses", p->prefix);
-	if (!p->installer != !p->sha256) diag_add(diags, node, "installer and sha256 go together");
-	if (p->sha256 && !strstr(p->sha256, "${") &&
+	if (!is_given(p->installer) != !is_given(p->sha256)) diag_add(diags, node, "installer and sha256 go together");
+	if (is_given(p->sha256) && !strstr(p->sha256, "${") &&
 	    (strlen(p->sha256) != SHA256_HEX_SIZE - 1 ||
 	     strspn(p->sha256, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1))
 		diag_add(diags, node, "sha256 '%.80s' is not a SHA-256: 64 hexadecimal digits are needed", p->sha256);
@@ -224,8 +227,8 @@ static int conda_probe(const void *params, struct step_ctx *ctx, struct changes 
 
 /* The installer's address and hash: the recipe's own, or the one that is known for this machine. */
 static int find_installer(const struct conda_params *p, struct step_ctx *ctx, struct download *d, struct err *err) {
-	d->url = p->installer;
-	d->sha256 = p->sha256;
+	d->url = is_given(p->installer) ? p->installer : NULL;
+	d->sha256 = d->url ? p->sha256 : NULL;
 	for (size_t i = 0; !d->url && i < sizeof installers / sizeof *installers; i++) {
 		if (!str_eq(installers[i].arch, ctx->facts->os.arch)) continue;
 		d->url = installers[i].url;
