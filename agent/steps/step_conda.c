@@ -169,6 +169,7 @@ static int make_env(const struct conda_params *p, size_t i, struct step_ctx *ctx
 				"%s asks for the channel '%s' of Anaconda, which larger organisations must pay for: "
 				"use conda-forge there, or say `allow_anaconda: true`",
 				item && item->file ? item->file : env->name, env->channels.items[k]);
+	if (r == 0) r = conda_env_lock(env, ctx, err);
 	return r < 0 ? err_wrap(err, "environment '%s'", env->name) : conda_env_look(env, ctx, err);
 }
 
@@ -382,6 +383,17 @@ static int conda_apply(const void *params, struct step_ctx *ctx, const struct ch
 	return r;
 }
 
+static int conda_record(const void *params, struct step_ctx *ctx, struct js *into, struct err *err) {
+	const struct conda_params *p = params;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i <= p->environments.count; i++) {
+		AUTO(conda_env_clear) struct conda_env env = {0};
+		r = make_env(p, i, ctx, &env, err);
+		if (r == 0) r = conda_env_record(&env, ctx, into, err);
+	}
+	return r;
+}
+
 const struct step_type step_conda = {
 	.name = "conda",
 	.summary = "Miniforge at a prefix, environments from lists or environment.yml, no paid channel",
@@ -396,4 +408,5 @@ const struct step_type step_conda = {
 	.resources = conda_resources,
 	.probe = conda_probe,
 	.apply = conda_apply,
+	.record = conda_record,
 };
