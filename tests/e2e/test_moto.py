@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from harness import Agent, http, wait_until
+from steps_table import add
 
 boto3 = pytest.importorskip("boto3")
 pytest.importorskip("moto.server")
@@ -108,6 +109,7 @@ def test_elastic_ip(at_moto, instance):
     client.disassociate_address(PublicIp=ours["PublicIp"])
     at_moto.apply(by_ip, "--no-tags")
     assert holder() == ident
+    add("elastic_ip", "disassociated")
     # Another instance's is not taken unless that is said.
     client.disassociate_address(PublicIp=ours["PublicIp"])
     image = client.describe_images()["Images"][0]["ImageId"]

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import io
+import json
 import os
 import random
 import signal
@@ -249,3 +250,24 @@ def test_the_real_http_server_of_python(agent, tmp_path):
         server.kill()
         server.wait()
     assert (agent.tree / "srv/f").read_bytes() == b"hello"
+
+
+def test_the_manifest_has_what_came_and_locks_it(agent, site):
+    data, packed = b"x" * 5000, archive(("a", b"1"))
+    site.files.update({"/data": data, "/a.tgz": packed})
+    text = f"""steps:
+  - download: {{url: "{site.url}/data", sha256: {sha(data)}, to: /srv/data.bin}}
+  - download: {{url: "{site.url}/a.tgz", sha256: {sha(packed)}, to: /opt/a, unpack: true}}
+"""
+    agent.apply(text)
+    m = json.loads((agent.state_dir / "manifest.json").read_text())
+    assert m["downloads"] == {
+        "/srv/data.bin": {"url": f"{site.url}/data", "sha256": sha(data), "size": 5000},
+        "/opt/a": {"url": f"{site.url}/a.tgz", "sha256": sha(packed)}}, m["downloads"]
+    lock = agent.work / "lock.json"
+    lock.write_text(json.dumps(m))
+    assert "nothing to do" in agent.run("apply", agent.recipe(text), "--locked", lock).out
+    m["downloads"]["/srv/data.bin"]["sha256"] = "0" * 64
+    lock.write_text(json.dumps(m))
+    done = agent.run("apply", agent.recipe(text), "--locked", lock, code=1)
+    assert "the manifest of --locked has /srv/data.bin with the SHA-256 000000000000…" in done.text
