@@ -3,6 +3,7 @@
 
   no-change   an apply that finds 20 files, 5 packages and a venv in place, beside the shell script that checks the same
               with dpkg-query, and beside ansible-playbook.
+  plan        a recipe of 200 steps of several types is read, checked and probed: under 50 ms of CPU.
   python      from nothing to a working Python set, beside the reference workload's own commands (venv and pip).
 
 Runs alternate; medians are printed with minimum and maximum. Wall clock, CPU seconds (all children) and peak resident
@@ -22,6 +23,7 @@ from pathlib import Path
 FILES = 20
 PACKAGES = ["coreutils", "grep", "sed", "tar", "gzip"]
 SETS = ["science", "jupyter"]
+PLAN_STEPS, PLAN_CPU_MS = 200, 50
 
 
 def sample(argv, env, cwd):
@@ -122,6 +124,22 @@ def bench_no_change(agent, build, runs):
         table(f"no change: {FILES} files, {len(PACKAGES)} packages, a venv ({runs} alternating runs)", rows, "dsagent apply")
 
 
+def bench_plan(agent, build, runs):
+    with tempfile.TemporaryDirectory(dir=build) as name:
+        work, kinds = Path(name), (
+            'file: {path: /etc/app/f%d, content: "number %d"}', "run: echo %d %d", "check: {path: /etc/%d-%d}",
+            "file: {path: /srv/d%d, state: directory}  # %d", "cert: {cert: /etc/c%d.crt, key: /etc/k%d.key}")
+        steps = "".join(f"  - {{name: step {n}, {kinds[n % len(kinds)].split('  #')[0].replace('%d', str(n))}}}\n"
+                        for n in range(PLAN_STEPS))
+        (work / "r.yaml").write_text("recipe: big\nsteps:\n" + steps)
+        (work / "root").mkdir()
+        argv = [str(agent), "plan", "--root", f"{work}/root", f"{work}/r.yaml"]
+        samples = [fine_sample(argv, clean_env(work / "home"), work, 20) for _ in range(runs)]
+        table(f"plan of {PLAN_STEPS} steps ({runs} runs)", {"dsagent plan": samples}, "dsagent plan")
+        cpu_ms = statistics.median(s[1] for s in samples) * 1000
+        print(f"{cpu_ms:.1f} ms of CPU, {'within' if cpu_ms < PLAN_CPU_MS else 'OVER'} the {PLAN_CPU_MS} ms that it may take")
+
+
 def requirements(repo):
     names = []
     for one in SETS:
@@ -155,7 +173,7 @@ def main():
     parser.add_argument("--agent", default="build/dsagent", type=Path)
     parser.add_argument("--runs", default=5, type=int)
     parser.add_argument("--python-runs", default=2, type=int)
-    parser.add_argument("--only", choices=["no-change", "python"])
+    parser.add_argument("--only", choices=["no-change", "plan", "python"])
     args = parser.parse_args()
     repo = Path(__file__).resolve().parents[2]
     agent = args.agent.resolve()
@@ -164,6 +182,8 @@ def main():
         sys.exit("bench: /usr/bin/time is missing (package: time)")
     if args.only in (None, "no-change"):
         bench_no_change(agent, build, args.runs)
+    if args.only in (None, "plan"):
+        bench_plan(agent, build, args.runs)
     if args.only in (None, "python"):
         bench_python(agent, build, repo, args.python_runs)
 

@@ -205,6 +205,38 @@ def test_a_hostile_archive_leaves_nothing(agent, site, members, says):
     assert not list(agent.tree.rglob("*evil*"))
 
 
+def special(kind, **more):
+    """A tar of a harmless file and of something that no tar of files has."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("ok"))
+        info = tarfile.TarInfo("bad")
+        info.type = kind
+        for name, value in more.items():
+            setattr(info, name, value)
+        tar.addfile(info)
+    return out.getvalue()
+
+
+NO_FILE = "is a device, pipe or socket"
+SPECIAL = {
+    "character device": (special(tarfile.CHRTYPE, devmajor=1, devminor=3), NO_FILE),
+    "block device": (special(tarfile.BLKTYPE, devmajor=8), NO_FILE),
+    "fifo": (special(tarfile.FIFOTYPE), NO_FILE),
+    "hard link out": (special(tarfile.LNKTYPE, linkname="../../etc/passwd"), "has '..' in its name"),
+    "bomb": (archive(("zeros", b"\0" * (8 << 20))), "it unpacks to more than 1048576 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_what_no_archive_of_files_holds(agent, site, name):
+    data, says = SPECIAL[name]
+    (agent.tree / "opt").mkdir()
+    assert len(data) < 100_000
+    agent.apply(step(site, "a.tgz", data, "/opt/p", ", unpack: true, max_unpacked: 1M"), code=1)
+    assert says in agent.status()["error"] and os.listdir(agent.tree / "opt") == []
+
+
 def test_files_of_others_are_not_unpacked_over(agent, site):
     (agent.tree / "opt/p").mkdir(parents=True)
     (agent.tree / "opt/p/mine").write_text("1")

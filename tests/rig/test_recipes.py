@@ -44,6 +44,7 @@ chown postgres:postgres /srv/pg.key; chmod 600 /srv/pg.key
 su postgres -s /bin/sh -c "$bin/initdb -D /srv/pg/data -A scram-sha-256 --pwfile=/shared/pw >/dev/null"
 printf "port=54329\nunix_socket_directories='/tmp'\nlisten_addresses='127.0.0.1'\nssl=$SSL\nssl_cert_file='/srv/pg.crt'\nssl_key_file='/srv/pg.key'\nfsync=off\n" >> /srv/pg/data/postgresql.conf
 su postgres -s /bin/sh -c "$bin/pg_ctl -w -t 120 -D /srv/pg/data -l /srv/pg/log start >/dev/null"
+set +e
 """
 
 
@@ -63,7 +64,7 @@ def test_postgres_client(pg):
 dsagent apply postgres-client {words} --var password=geheim-123
 echo "exit $?"; dsagent apply postgres-client {words} --var password=geheim-123; echo "exit $?"
 dsagent apply postgres-client {words} --var password=wrong-one --var wait=0s && echo never; echo "exit $?"
-grep -rl geheim-123 /var/lib/dsagent /run/dsagent; echo "found $?"
+grep -rl geheim-123 /var/lib/dsagent /run/dsagent; echo "found $?"; true
 """, timeout=900)
     first, second, third = out.split("exit ")[:3]
     assert second.startswith("0") and third.startswith("0") and "nothing to do" in second, out
