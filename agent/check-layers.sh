@@ -27,7 +27,7 @@ owner() {
 	yaml.h) echo fmt/yml ;;
 	jansson.h) echo fmt/js ;;
 	expat.h) echo fmt/xml ;;
-	openssl/*) echo "fmt/digest fmt/cert" ;;
+	openssl/*) echo "fmt/digest fmt/cert io/tls" ;;
 	zlib.h) echo fmt/codec ;;
 	curl/*) echo io/http ;;
 	archive*.h) echo io/arc ;;

@@ -55,3 +55,8 @@ e2e: $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(VENV)/.made
 # Real apt, dnf and pip in throw-away roots: minutes, root and the network.
 rig: $(B)/dsagent $(B)/tests/world $(VENV)/.made
 	$(TEST_ENV) $(PYTEST) tests/rig $(ARGS)
+
+# A run killed at 100 random moments: the next apply always ends ready. KILL_SEED=N plays one again.
+.PHONY: kill100
+kill100: $(B)/dsagent $(B)/tests/world $(VENV)/.made
+	KILL_MOMENTS=$(or $(KILL_MOMENTS),100) $(TEST_ENV) $(PYTEST) -rA --tb=short tests/e2e/test_kill_moments.py $(ARGS)

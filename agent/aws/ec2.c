@@ -3,6 +3,7 @@
  */
 #include "aws/ec2.h"
 
+#include "aws/ec2_private.h"
 #include "aws/query.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -14,10 +15,9 @@
 #define TAG_KEY_MAX 128
 #define TAGS_MAX 50		/* on one resource */
 #define ANSWER_MAX (256 * 1024) /* 50 tags with their XML; errors are smaller */
-#define VERSION "2016-11-15"
 
-static int post(struct aws *aws, const struct buf *form, const struct retry_policy *retry, struct buf *ret_answer,
-		char *ret_code, struct err *err) {
+int ec2_post(struct aws *aws, const struct buf *form, const struct retry_policy *retry, struct buf *ret_answer,
+	     char *ret_code, struct err *err) {
 	return query_post(aws, "ec2", form, ANSWER_MAX, retry, ret_answer, ret_code, err);
 }
 
@@ -38,8 +38,7 @@ static int check_tags(const struct ec2_tag *tags, size_t count, struct err *err)
 	return 0;
 }
 
-/** What the role's policy must allow, when that is what is missing. */
-static int explain(const char *code, const char *action, const char *resource_id, struct err *err) {
+int ec2_explain(const char *code, const char *action, const char *resource_id, struct err *err) {
 	if (str_eq(code, "UnauthorizedOperation"))
 		return err_wrap(err, "ec2:%s for %s (allow ec2:%s in the policy of the instance's role)", action,
 				resource_id, action);
@@ -60,7 +59,7 @@ static int on_created(const char *path, const char *text, void *arg) {
 }
 
 static void add_tags(struct buf *form, const char *resource_id, const struct ec2_tag *tags, size_t count) {
-	query_begin(form, "CreateTags", VERSION);
+	query_begin(form, "CreateTags", EC2_VERSION);
 	query_add(form, "ResourceId.1", resource_id);
 	for (size_t i = 0; i < count; i++) {
 		query_add_at(form, "Tag.%zu.Key", i + 1, tags[i].key);
@@ -72,12 +71,13 @@ int ec2_create_tags(struct aws *aws, const char *resource_id, const struct ec2_t
 		    const struct retry_policy *retry, struct err *err) {
 	AUTO_BUF struct buf form = BUF_INIT(QUERY_FORM_MAX), answer = {0};
 	struct created created = {0};
-	char code[64] = "";
+	char code[EC2_CODE_SIZE] = "";
 
 	if (count == 0) return 0;
 	if (check_tags(tags, count, err) != 0) return -(int)err->code;
 	add_tags(&form, resource_id, tags, count);
-	if (post(aws, &form, retry, &answer, code, err) != 0) return explain(code, "CreateTags", resource_id, err);
+	if (ec2_post(aws, &form, retry, &answer, code, err) != 0)
+		return ec2_explain(code, "CreateTags", resource_id, err);
 	if (xml_parse(buf_str(&answer), answer.len, on_created, &created, err) != 0)
 		return err_wrap(err, "ec2:CreateTags for %s: the answer", resource_id);
 	/* HTTP 200 with CreateTags' own answer is success; stand-ins for EC2 leave <return> out. */
@@ -94,8 +94,8 @@ int ec2_may_tag(struct aws *aws, const char *resource_id, const struct retry_pol
 
 	add_tags(&form, resource_id, &tag, 1);
 	query_add(&form, "DryRun", "true");
-	if (post(aws, &form, retry, &answer, code, err) == 0) return 0; /* stand-ins for EC2 know no dry run */
-	return str_eq(code, "DryRunOperation") ? 0 : explain(code, "CreateTags", resource_id, err);
+	if (ec2_post(aws, &form, retry, &answer, code, err) == 0) return 0; /* stand-ins for EC2 know no dry run */
+	return str_eq(code, "DryRunOperation") ? 0 : ec2_explain(code, "CreateTags", resource_id, err);
 }
 
 struct described {
@@ -139,16 +139,17 @@ int ec2_describe_tags(struct aws *aws, const char *resource_id, const char *pref
 	static const struct retry_policy retry = {.base_ms = 200, .cap_ms = 5000, .budget_ms = 30000, .attempts = 4};
 	AUTO_BUF struct buf form = BUF_INIT(QUERY_FORM_MAX), answer = {0};
 	struct described d = {.arena = arena, .prefix = prefix};
-	char code[64] = "";
+	char code[EC2_CODE_SIZE] = "";
 	int rc;
 
 	/* A resource has at most 50 tags, a page of the answer 1000: there is no second page. */
-	query_begin(&form, "DescribeTags", VERSION);
+	query_begin(&form, "DescribeTags", EC2_VERSION);
 	query_add(&form, "Filter.1.Name", "resource-id");
 	query_add(&form, "Filter.1.Value.1", resource_id);
 	query_add(&form, "Filter.2.Name", "key");
 	add_prefix(&form, prefix);
-	if (post(aws, &form, &retry, &answer, code, err) != 0) return explain(code, "DescribeTags", resource_id, err);
+	if (ec2_post(aws, &form, &retry, &answer, code, err) != 0)
+		return ec2_explain(code, "DescribeTags", resource_id, err);
 	rc = xml_parse(buf_str(&answer), answer.len, on_described, &d, err);
 	if (rc == 0 && !d.is_answer) rc = err_set(err, ERR_REMOTE, "no DescribeTagsResponse");
 	if (rc == 0) {

@@ -320,13 +320,24 @@ static void hide_vars(struct apply *a) {
 	}
 }
 
+/* What was reported as a reboot is a failure: everywhere where somebody may wait for the machine to come back. */
+static void tell_no_reboot(struct apply *a, const char *text) {
+	struct err err = {0};
+	if (report_status_fail(a->root, a->paths.run_dir, text, &err)) log_warning("%s", err.msg);
+	if (!a->opts.no_tags)
+		boot_complain(a->ctx, a->root, text);
+	else if (a->opts.is_boot)
+		report_console_say(a->root, text);
+}
+
 /* The last thing: everything is reported, written and unlocked. systemd ends us with the rest of the machine. */
-static int reboot(int code) {
+static int reboot(struct apply *a, int code) {
 	const char *argv[] = {"systemctl", "reboot", NULL};
 	struct exec_spec spec = {.argv = argv, .timeout_ms = REBOOT_MS};
 	struct err err = {0};
 	if (!exec_check(&spec, NULL, &err)) return code;
 	(void)err_wrap(&err, "the machine does not reboot; reboot it by hand and apply again");
+	tell_no_reboot(a, err.msg);
 	return cli_fail(EXIT_STEP_FAILED, &err);
 }
 
@@ -351,6 +362,6 @@ int cmd_apply(struct context *ctx, int argc, char **argv) {
 			code = (int)exit_code(&result);
 	}
 	apply_clear(&a);
-	if (code == EXIT_OK_ && result.status == RUN_REBOOTING) code = reboot(code);
+	if (code == EXIT_OK_ && result.status == RUN_REBOOTING) code = reboot(&a, code);
 	return code;
 }

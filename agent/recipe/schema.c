@@ -214,6 +214,8 @@ static bool refuse(const struct bind *b, const struct shape *shape, const struct
 static bool bind_shape(const struct bind *b, const struct shape *shape, const struct yml_node *node,
 		       const struct strs *others, void *out) {
 	set_defaults(b, shape, out);
+	if (node->kind == YML_MAP && shape->map_field)
+		return bind_field(b, schema_field(shape, shape->map_field), node, out);
 	if (node->kind == YML_MAP) return bind_keys(b, shape, node, others, out);
 	if (yml_is_null(node)) return check_required(b, shape, node, NULL); /* `reboot:` is a map without keys */
 	const struct field *field =

@@ -57,12 +57,16 @@ struct field {
 	size_t presence; /* offset of a bool that is set when the key is there; 0: none */
 };
 
-/** A struct as recipes write it: a map of fields, or in short a scalar or a list that goes into one field. */
+/**
+ * A struct as recipes write it: a map of fields, or in short a scalar or a list that goes into one field. With
+ * map_field its map has no keys of ours: all of it goes into that one FIELD_MAP.
+ */
 struct shape {
 	const struct field *fields; /* ends with name NULL */
 	size_t size;
 	const char *scalar_field; /* NULL: a scalar is refused */
 	const char *list_field;	  /* NULL: a list is refused */
+	const char *map_field;	  /* NULL: a map holds the fields */
 };
 
 enum schema_refs {

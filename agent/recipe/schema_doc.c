@@ -114,6 +114,7 @@ void schema_json_fields(const struct shape *shape, struct js *properties) {
 }
 
 static struct js *json_object(const struct shape *shape) {
+	if (shape->map_field) return json_map();
 	struct js *js = type_of("object"), *properties = js_object(), *required = js_array();
 	schema_json_fields(shape, properties);
 	for (const struct field *f = shape->fields; f->name; f++) {

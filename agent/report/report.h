@@ -83,3 +83,10 @@ struct js *report_status_js(const struct run_view *view, int64_t pid);
  */
 CHECK_RESULT int report_status_read(const struct fs_root *root, const char *run_dir, struct js **ret_js,
 				    struct err *err);
+
+/**
+ * The run that status.json tells of has failed after all, for a reason that its own process learnt when it was over: a
+ * reboot that does not come.
+ */
+CHECK_RESULT int report_status_fail(const struct fs_root *root, const char *run_dir, const char *error,
+				    struct err *err);

@@ -45,16 +45,19 @@ static void warn_once(struct status_sink *s, const char *msg) {
 	s->has_warned = true;
 }
 
-static void write_status(struct status_sink *s, const struct run_view *view) {
+static int write_js(const struct fs_root *root, const char *path, const struct js *js, struct err *err) {
 	AUTO_BUF struct buf text = BUF_INIT(STATUS_MAX);
-	AUTO_JS struct js *js = report_status_js(view, getpid());
 	struct fs_write how = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1, .is_unsynced = true};
-	struct err err = {0};
 	js_print(js, JS_COMPACT, &text);
 	buf_addc(&text, '\n');
-	int rc = buf_check(&text, "status.json", &err);
-	if (!rc) rc = fs_write(s->root, s->path, text.data, text.len, &how, &err);
-	if (rc) warn_once(s, err.msg);
+	int rc = buf_check(&text, "status.json", err);
+	return rc ? rc : fs_write(root, path, text.data, text.len, &how, err);
+}
+
+static void write_status(struct status_sink *s, const struct run_view *view) {
+	AUTO_JS struct js *js = report_status_js(view, getpid());
+	struct err err = {0};
+	if (write_js(s->root, s->path, js, &err)) warn_once(s, err.msg);
 	s->is_dirty = false;
 	s->written_at_ms = clock_mono_ms();
 }
@@ -175,4 +178,20 @@ int report_status(const struct fs_root *root, const char *run_dir, const char *l
 	s->sink = (struct sink){.event = on_event, .tick = on_tick, .tick_ms = WRITE_EVERY_MS, .close = on_close};
 	*ret_sink = &s->sink;
 	return 0;
+}
+
+int report_status_fail(const struct fs_root *root, const char *run_dir, const char *error, struct err *err) {
+	AUTO_BUF struct buf text = BUF_INIT(STATUS_MAX);
+	AUTO_JS struct js *js = NULL;
+	AUTO_FREE char *path = mem_printf("%s/status.json", run_dir);
+	char at[CLOCK_ISO8601_SIZE];
+	int rc = fs_read(root, path, &text, err);
+	if (!rc) rc = js_parse(buf_str(&text), text.len, &js, err);
+	if (rc) return rc;
+	js_set_str(js, "status", run_status_name(RUN_FAILED));
+	js_set_str(js, "error", error);
+	js_set_bool(js, "ready", false);
+	js_set_str(js, "ready_at", NULL);
+	js_set_str(js, "updated_at", clock_iso8601(clock_now_ms(), at));
+	return write_js(root, path, js, err);
 }

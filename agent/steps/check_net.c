@@ -14,8 +14,6 @@
 
 /** Most addresses of one name that are tried. */
 #define ADDRESSES_MAX 8
-/** Longest answer of PostgreSQL that is read: an error message is a few hundred bytes. */
-#define POSTGRES_ANSWER_MAX 1024
 
 int check_net_split(const char *text, struct arena *arena, const char **ret_host, const char **ret_port,
 		    struct err *err) {
@@ -33,7 +31,7 @@ int check_net_split(const char *text, struct arena *arena, const char **ret_host
 	return 0;
 }
 
-static int wait_for(int fd, short events, int64_t until_ms, const char *address, struct err *err) {
+int check_net_wait(int fd, short events, int64_t until_ms, const char *address, struct err *err) {
 	for (;;) {
 		int64_t left = until_ms - clock_mono_ms();
 		struct pollfd p = {.fd = fd, .events = events};
@@ -48,7 +46,7 @@ static int wait_for(int fd, short events, int64_t until_ms, const char *address,
 	}
 }
 
-static int fail_connect(int errnum, const char *address, struct err *err) {
+int check_net_fail(int errnum, const char *address, struct err *err) {
 	int r = err_set(err, ERR_NET, "%s: %s", address, strerror(errnum));
 	err->is_retryable = true;
 	return r;
@@ -56,21 +54,21 @@ static int fail_connect(int errnum, const char *address, struct err *err) {
 
 static int connect_one(const struct addrinfo *ai, const char *address, int64_t until_ms, int *ret_fd, struct err *err) {
 	AUTO_CLOSE int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) return fail_connect(errno, address, err);
+	if (fd < 0) return check_net_fail(errno, address, err);
 	if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
 		int failure = errno;
 		socklen_t size = sizeof failure;
-		if (failure != EINPROGRESS) return fail_connect(failure, address, err);
-		int r = wait_for(fd, POLLOUT, until_ms, address, err);
+		if (failure != EINPROGRESS) return check_net_fail(failure, address, err);
+		int r = check_net_wait(fd, POLLOUT, until_ms, address, err);
 		if (r < 0) return r;
 		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) < 0) failure = errno;
-		if (failure) return fail_connect(failure, address, err);
+		if (failure) return check_net_fail(failure, address, err);
 	}
 	*ret_fd = cleanup_take_fd(&fd);
 	return 0;
 }
 
-static int connect_to(const char *address, int64_t until_ms, struct arena *arena, int *ret_fd, struct err *err) {
+int check_net_connect(const char *address, int64_t until_ms, struct arena *arena, int *ret_fd, struct err *err) {
 	const char *host = NULL, *port = NULL;
 	int r = check_net_split(address, arena, &host, &port, err);
 	if (r < 0) return r;
@@ -92,42 +90,5 @@ static int connect_to(const char *address, int64_t until_ms, struct arena *arena
 
 int check_net_tcp(const char *address, int64_t timeout_ms, struct arena *arena, struct err *err) {
 	AUTO_CLOSE int fd = -1;
-	return connect_to(address, clock_mono_ms() + timeout_ms, arena, &fd, err);
-}
-
-/* StartupMessage, protocol 3.0, for a user that need not exist. */
-static const unsigned char startup[] = {0,   0, 0,   22,  0,   3,   0,	 0,   'u', 's', 'e',
-					'r', 0, 'd', 's', 'a', 'g', 'e', 'n', 't', 0,	0};
-
-/* The SQLSTATE field ('C') of an ErrorResponse, or "". */
-static const char *sqlstate(const char *answer, size_t len) {
-	for (size_t at = 5; at + 1 < len && answer[at];) {
-		const char *end = memchr(answer + at, 0, len - at);
-		if (!end) return "";
-		if (answer[at] == 'C') return answer + at + 1;
-		at = (size_t)(end - answer) + 1;
-	}
-	return "";
-}
-
-int check_net_postgres(const char *address, int64_t timeout_ms, struct arena *arena, struct err *err) {
-	int64_t until_ms = clock_mono_ms() + timeout_ms;
-	char answer[POSTGRES_ANSWER_MAX];
-	AUTO_CLOSE int fd = -1;
-	int r = connect_to(address, until_ms, arena, &fd, err);
-	if (r < 0) return r;
-	if (send(fd, startup, sizeof startup, MSG_NOSIGNAL) != (ssize_t)sizeof startup)
-		return fail_connect(errno, address, err);
-	r = wait_for(fd, POLLIN, until_ms, address, err);
-	if (r < 0) return r;
-	ssize_t n = recv(fd, answer, sizeof answer, 0);
-	if (n > 0 && answer[0] == 'R') return 0;
-	if (n > 5 && answer[0] == 'E') {
-		if (strncmp(sqlstate(answer, (size_t)n), "57P03", 5) != 0) return 0;
-		r = err_set(err, ERR_REMOTE, "PostgreSQL at %s is still starting up", address);
-	} else {
-		r = err_set(err, ERR_REMOTE, "%s does not speak PostgreSQL", address);
-	}
-	err->is_retryable = true;
-	return r;
+	return check_net_connect(address, clock_mono_ms() + timeout_ms, arena, &fd, err);
 }

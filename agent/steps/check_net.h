@@ -18,8 +18,10 @@ CHECK_RESULT int check_net_split(const char *text, struct arena *arena, const ch
 /** Somebody accepts connections at "host:port". */
 CHECK_RESULT int check_net_tcp(const char *address, int64_t timeout_ms, struct arena *arena, struct err *err);
 
-/**
- * A PostgreSQL server at "host:port" is past its start-up: it answers a start-up message with an authentication
- * request or an error of the session itself (PostgreSQL manual, "Message Formats"; SQLSTATE 57P03 means: not yet).
- */
-CHECK_RESULT int check_net_postgres(const char *address, int64_t timeout_ms, struct arena *arena, struct err *err);
+/** What the checks of a protocol are made of: a connected, non-blocking socket within until_ms (clock_mono_ms) … */
+CHECK_RESULT int check_net_connect(const char *address, int64_t until_ms, struct arena *arena, int *ret_fd,
+				   struct err *err);
+/** … which is ready for events (poll's), … */
+CHECK_RESULT int check_net_wait(int fd, short events, int64_t until_ms, const char *address, struct err *err);
+/** … or has failed: -ERR_NET, worth another try. */
+int check_net_fail(int errnum, const char *address, struct err *err);

@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 struct err;
+struct js;
 struct step_ctx;
 
 /** One environment as it shall be. */
@@ -18,6 +19,7 @@ struct conda_env {
 	struct strs lacking;	   /* specs of packages not in place, in words */
 	struct strs lacking_pip;
 	bool is_there;
+	bool is_locked; /* packages are NAME=VERSION=BUILD, exactly */
 };
 
 void conda_env_clear(struct conda_env *env);
@@ -36,3 +38,20 @@ CHECK_RESULT int conda_env_look(struct conda_env *env, struct step_ctx *ctx, str
 
 /** Whether version is what the specification asks for; false only when it surely is not. */
 bool conda_spec_allows(const char *spec, const char *version, struct arena *arena);
+
+/** The files of an environment's conda-meta, NAME-VERSION-BUILD.json each; none when it is not there. */
+CHECK_RESULT int conda_meta_list(const struct conda_env *env, struct step_ctx *ctx, struct strs *ret_files,
+				 struct err *err);
+
+/** A file of conda-meta in its parts, in the arena; false for what is none ("history"). */
+bool conda_meta_split(const char *file, struct arena *arena, const char **ret_name, const char **ret_version,
+		      const char **ret_build);
+
+/**
+ * With --locked: what is asked of env becomes what the manifest has of it, each package with its version and build.
+ * ERR_INVALID names what the manifest does not have. env is as the recipe has it, before conda_env_look.
+ */
+CHECK_RESULT int conda_env_lock(struct conda_env *env, struct step_ctx *ctx, struct err *err);
+
+/** Adds {"conda": {DIR: {NAME: {"version": …, "build": …}}}}: all of an environment, of base only what is asked. */
+CHECK_RESULT int conda_env_record(const struct conda_env *env, struct step_ctx *ctx, struct js *into, struct err *err);

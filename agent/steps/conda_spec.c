@@ -126,15 +126,9 @@ int conda_env_read_file(struct conda_env *env, const char *path, struct step_ctx
 
 /* "numpy-1.26.4-py312h8753938_0.json" */
 static bool split_meta(const char *file, struct arena *arena, struct py_dist *ret) {
-	char *name = arena_strdup(arena, file);
-	if (!str_ends(name, ".json")) return false;
-	char *build = strrchr(name, '-');
-	if (!build) return false;
-	*build = 0;
-	char *version = strrchr(name, '-');
-	if (!version) return false;
-	*version = 0;
-	*ret = (struct py_dist){.name = name, .version = version + 1};
+	const char *name, *version, *build;
+	if (!conda_meta_split(file, arena, &name, &version, &build)) return false;
+	*ret = (struct py_dist){.name = name, .version = version};
 	return true;
 }
 
@@ -170,6 +164,14 @@ static int look_at_pip(struct conda_env *env, const struct strs *files, struct s
 	return 0;
 }
 
+/* Of NAME=VERSION=BUILD. */
+static const char *meta_file(const char *spec, struct arena *arena) {
+	char *file = arena_printf(arena, "%s.json", spec);
+	for (char *c = file; *c; c++)
+		if (*c == '=') *c = '-';
+	return file;
+}
+
 int conda_env_look(struct conda_env *env, struct step_ctx *ctx, struct err *err) {
 	AUTO_STRS struct strs files = {0};
 	struct arena *arena = ctx->arena;
@@ -177,9 +179,13 @@ int conda_env_look(struct conda_env *env, struct step_ctx *ctx, struct err *err)
 	strs_clear(&env->lacking);
 	strs_clear(&env->lacking_pip);
 	env->is_there = fs_exists(ctx->machine.root, arena_printf(arena, "%s/history", dir));
-	int r = fs_list(ctx->machine.root, dir, arena, &files, err);
+	int r = conda_meta_list(env, ctx, &files, err);
 	for (size_t i = 0; r == 0 && i < env->packages.count; i++) {
 		const char *spec = env->packages.items[i];
+		if (env->is_locked) {
+			if (!strs_has(&files, meta_file(spec, arena))) strs_add(&env->lacking, spec);
+			continue;
+		}
 		const char *version = find_version(&files, conda_spec_name(spec, arena), arena);
 		if (!version)
 			strs_add(&env->lacking, spec);

@@ -153,7 +153,7 @@ static const char *posit_name(const struct facts *facts) {
 
 const char *r_repository(const struct r_run *run) {
 	const char *name = posit_name(run->ctx->facts);
-	if (run->p->repository) return run->p->repository;
+	if (run->p->repository && *run->p->repository) return run->p->repository;
 	if (run->p->binaries == R_BINARIES_SOURCE || !name) return CRAN;
 	return arena_printf(run->ctx->arena, BINARIES "%s/latest", name);
 }

@@ -8,10 +8,14 @@
 #include "recipe/step.h"
 #include "steps/check_http.h"
 #include "steps/check_net.h"
+#include "steps/check_postgres.h"
 #include "steps/steps.h"
+#include "sys/disk_mounts.h"
 
 /** One attempt at a connection or an answer. */
 #define ATTEMPT_MS (10 * 1000)
+/** One attempt at a login: Python starts first. */
+#define LOGIN_MS (60 * 1000)
 /** One attempt of a command: something that takes longer is work, not a check. */
 #define COMMAND_MS (5 * 60 * 1000)
 #define POLL_EVERY_MS 1000
@@ -28,11 +32,12 @@ struct check_python {
 
 struct check_params {
 	struct strs command;
-	const char *tcp, *postgres, *http, *contains, *path;
+	const char *tcp, *http, *contains, *path, *mount;
 	int64_t status, memory_bytes, wait_ms;
+	struct check_postgres_login postgres;
 	struct check_disk disk;
 	struct check_python python;
-	bool has_disk, has_python;
+	bool has_postgres, has_disk, has_python;
 };
 
 static const struct field disk_fields[] = {
@@ -67,6 +72,21 @@ static const struct field python_fields[] = {
 static const struct shape python_shape = {
 	.fields = python_fields, .size = sizeof(struct check_python), .list_field = "import", .scalar_field = "import"};
 
+#define LOGIN_FIELD(n, member, text)                                                                                   \
+	.name = n, .kind = FIELD_TEXT, .offset = offsetof(struct check_postgres_login, member), .help = text
+
+static const struct field postgres_fields[] = {
+	{LOGIN_FIELD("address", address, "host:port of the server"), .is_required = true},
+	{LOGIN_FIELD("venv", venv, "with `user`: a venv that has psycopg or psycopg2; the account must be let in")},
+	{LOGIN_FIELD("user", user, "with `venv`: the account")},
+	{LOGIN_FIELD("password", password, "its password, a sensitive variable; default: as libpq finds one"),
+	 .is_secret = true},
+	{LOGIN_FIELD("database", database, "the database; default: the user's name")},
+	{0},
+};
+static const struct shape postgres_shape = {
+	.fields = postgres_fields, .size = sizeof(struct check_postgres_login), .scalar_field = "address"};
+
 #define CHECK_FIELD(n, k, member, text)                                                                                \
 	.name = n, .kind = k, .offset = offsetof(struct check_params, member), .help = text
 
@@ -74,7 +94,9 @@ static const struct field check_fields[] = {
 	{CHECK_FIELD("command", FIELD_TEXTS, command,
 		     "a script for `/bin/sh -e`, or a list of command and arguments: exits 0")},
 	{CHECK_FIELD("tcp", FIELD_TEXT, tcp, "host:port accepts connections")},
-	{CHECK_FIELD("postgres", FIELD_TEXT, postgres, "host:port is a PostgreSQL server that takes sessions")},
+	{CHECK_FIELD("postgres", FIELD_STRUCT, postgres,
+		     "host:port is a PostgreSQL server that takes sessions; a map: and lets an account in"),
+	 .shape = &postgres_shape, .presence = offsetof(struct check_params, has_postgres)},
 	{CHECK_FIELD("http", FIELD_TEXT, http, "an http:// or https:// address that answers with 2xx (or `status`)")},
 	{CHECK_FIELD("status", FIELD_INT, status, "with http: this status exactly"), .min = 100, .max = 599},
 	{CHECK_FIELD("contains", FIELD_TEXT, contains, "with http: text that the answer's body holds")},
@@ -84,6 +106,7 @@ static const struct field check_fields[] = {
 	{CHECK_FIELD("python", FIELD_STRUCT, python, "modules that load: a list, or {venv or python, import}"),
 	 .shape = &python_shape, .presence = offsetof(struct check_params, has_python)},
 	{CHECK_FIELD("path", FIELD_TEXT, path, "this path exists")},
+	{CHECK_FIELD("mount", FIELD_TEXT, mount, "something is mounted at this path")},
 	{CHECK_FIELD("wait", FIELD_DURATION, wait_ms,
 		     "how long to wait for it to become true (at most the step's timeout)"),
 	 .fallback = "0s"},
@@ -92,14 +115,14 @@ static const struct field check_fields[] = {
 
 static void check_check(const void *params, const struct yml_node *node, struct diags *diags) {
 	const struct check_params *p = params;
-	if (!p->command.count && !p->tcp && !p->postgres && !p->http && !p->has_disk && !p->memory_bytes &&
-	    !p->has_python && !p->path)
+	if (!p->command.count && !p->tcp && !p->has_postgres && !p->http && !p->has_disk && !p->memory_bytes &&
+	    !p->has_python && !p->path && !p->mount)
 		diag_add(diags, node,
-			 "check needs a condition: command, tcp, postgres, http, disk, memory, python or path");
+			 "check needs a condition: command, tcp, postgres, http, disk, memory, python, path or mount");
 	if (!p->http && (p->status || p->contains)) diag_add(diags, node, "status and contains belong to http");
 	if (p->http && !str_starts(p->http, "http://") && !str_starts(p->http, "https://") && !strstr(p->http, "${"))
 		diag_add(diags, node, "http '%s' is no http:// or https:// address", p->http);
-	const char *addresses[] = {p->tcp, p->postgres};
+	const char *addresses[] = {p->tcp, p->postgres.address};
 	for (size_t i = 0; i < 2; i++) {
 		struct err err;
 		const char *host, *port;
@@ -109,6 +132,12 @@ static void check_check(const void *params, const struct yml_node *node, struct 
 	}
 	if (p->has_python && p->python.venv && p->python.python)
 		diag_add(diags, node, "venv and python exclude each other");
+	if (!p->postgres.venv != !p->postgres.user)
+		diag_add(diags, node, "postgres: a login needs both `user` and the `venv` that has psycopg");
+	if (!p->postgres.user && (p->postgres.password || p->postgres.database))
+		diag_add(diags, node, "postgres: password and database belong to a login: give `user` and `venv` too");
+	if (p->mount && p->mount[0] != '/' && !strstr(p->mount, "${"))
+		diag_add(diags, node, "mount '%s' is not absolute", p->mount);
 }
 
 /* A size as recipes write them, binary: "20 GiB". */
@@ -155,7 +184,9 @@ static int tcp_holds(const struct check_params *p, struct step_ctx *ctx, struct 
 }
 
 static int postgres_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
-	return check_net_postgres(p->postgres, attempt_ms(ctx, ATTEMPT_MS), ctx->arena, err);
+	int r = check_postgres(p->postgres.address, attempt_ms(ctx, ATTEMPT_MS), ctx->arena, err);
+	if (r < 0 || !p->postgres.user) return r;
+	return check_postgres_login(&p->postgres, attempt_ms(ctx, LOGIN_MS), ctx, err);
 }
 
 static int http_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
@@ -201,7 +232,15 @@ static int path_holds(const struct check_params *p, struct step_ctx *ctx, struct
 	return err_set(err, ERR_NOT_FOUND, "%s does not exist", p->path);
 }
 
-#define CONDITIONS 8
+static int mount_holds(const struct check_params *p, struct step_ctx *ctx, struct err *err) {
+	struct mounts mounts = {0};
+	int r = mounts_read(ctx->arena, &mounts, err);
+	if (r < 0) return r;
+	if (mounts_at(&mounts, fs_host_path(ctx->machine.root, p->mount, ctx->arena))) return 0;
+	return err_set(err, ERR_NOT_FOUND, "nothing is mounted at %s", p->mount);
+}
+
+#define CONDITIONS 9
 
 static void list_conditions(const struct check_params *p, struct arena *arena, struct condition c[CONDITIONS]) {
 	const char *script = p->command.count ? strs_join(&p->command, " ", arena) : "";
@@ -216,12 +255,18 @@ static void list_conditions(const struct check_params *p, struct arena *arena, s
 	c[2] = (struct condition){p->memory_bytes > 0,
 				  arena_printf(arena, "%s of memory", size_text(p->memory_bytes, arena)), memory_holds};
 	c[3] = (struct condition){p->tcp, arena_printf(arena, "tcp %s to answer", p->tcp ? p->tcp : ""), tcp_holds};
-	c[4] = (struct condition){p->postgres, arena_printf(arena, "PostgreSQL at %s", p->postgres ? p->postgres : ""),
-				  postgres_holds};
+	const char *address = p->has_postgres ? p->postgres.address : "";
+	c[4] = (struct condition){
+		p->has_postgres,
+		p->postgres.user ? arena_printf(arena, "login to PostgreSQL at %s as %s", address, p->postgres.user)
+				 : arena_printf(arena, "PostgreSQL at %s", address),
+		postgres_holds};
 	c[5] = (struct condition){p->http, arena_printf(arena, "%s to answer", p->http ? p->http : ""), http_holds};
 	c[6] = (struct condition){p->has_python,
 				  arena_printf(arena, "import of %s", strs_join(&p->python.imports, ", ", arena)),
 				  python_holds};
+	c[8] = (struct condition){p->mount, arena_printf(arena, "a mount at %s", p->mount ? p->mount : ""),
+				  mount_holds};
 	c[7] = (struct condition){p->command.count, arena_printf(arena, "'%s' to succeed", first), command_holds};
 }
 
@@ -270,8 +315,9 @@ static int check_apply(const void *params, struct step_ctx *ctx, const struct ch
 
 const struct step_type step_check = {
 	.name = "check",
-	.summary =
-		"a condition: command, tcp, postgres, http, disk, memory, python import or path; waits for it if asked",
+	.summary = "a condition: command, tcp, postgres, http, disk, memory, python import, path or mount; waits for "
+		   "it if "
+		   "asked",
 	.example = "- name: Database answers\n"
 		   "  check:\n"
 		   "    tcp: db.internal:5432\n"

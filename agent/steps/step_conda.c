@@ -58,7 +58,7 @@ static const struct field conda_fields[] = {
 	{CONDA_FIELD("packages", FIELD_TEXTS, packages, "packages of the base environment")},
 	{CONDA_FIELD("channels", FIELD_TEXTS, channels, "where packages come from; default: conda-forge alone")},
 	{CONDA_FIELD("installer", FIELD_TEXT, installer,
-		     "URL of another Miniforge installer; default: Miniforge 25.3.1-0 of conda-forge")},
+		     "URL of another Miniforge installer; empty or absent: Miniforge 25.3.1-0 of conda-forge")},
 	{CONDA_FIELD("sha256", FIELD_TEXT, sha256, "SHA-256 of that installer")},
 	{CONDA_FIELD("allow_anaconda", FIELD_BOOL, allows_anaconda,
 		     "allow Anaconda's own channels, which organisations above its size limit must pay for")},
@@ -110,6 +110,9 @@ static void check_environments(const struct conda_params *p, const struct yml_no
 	}
 }
 
+/* Recipes hand on a variable whose default is empty. */
+static bool is_given(const char *text) { return text && *text; }
+
 static void conda_check(const void *params, const struct yml_node *node, struct diags *diags) {
 	const struct conda_params *p = params;
 	bool is_open = p->prefix && str_starts(p->prefix, "${");
@@ -117,8 +120,8 @@ static void conda_check(const void *params, const struct yml_node *node, struct 
 		diag_add(diags, node, "prefix '%s' is no absolute path of a directory", p->prefix);
 	if (p->prefix && p->prefix[strcspn(p->prefix, " \t")])
 		diag_add(diags, node, "prefix '%s' has white space, which the installer refuses", p->prefix);
-	if (!p->installer != !p->sha256) diag_add(diags, node, "installer and sha256 go together");
-	if (p->sha256 && !strstr(p->sha256, "${") &&
+	if (!is_given(p->installer) != !is_given(p->sha256)) diag_add(diags, node, "installer and sha256 go together");
+	if (is_given(p->sha256) && !strstr(p->sha256, "${") &&
 	    (strlen(p->sha256) != SHA256_HEX_SIZE - 1 ||
 	     strspn(p->sha256, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1))
 		diag_add(diags, node, "sha256 '%.80s' is not a SHA-256: 64 hexadecimal digits are needed", p->sha256);
@@ -166,6 +169,7 @@ static int make_env(const struct conda_params *p, size_t i, struct step_ctx *ctx
 				"%s asks for the channel '%s' of Anaconda, which larger organisations must pay for: "
 				"use conda-forge there, or say `allow_anaconda: true`",
 				item && item->file ? item->file : env->name, env->channels.items[k]);
+	if (r == 0) r = conda_env_lock(env, ctx, err);
 	return r < 0 ? err_wrap(err, "environment '%s'", env->name) : conda_env_look(env, ctx, err);
 }
 
@@ -224,8 +228,8 @@ static int conda_probe(const void *params, struct step_ctx *ctx, struct changes 
 
 /* The installer's address and hash: the recipe's own, or the one that is known for this machine. */
 static int find_installer(const struct conda_params *p, struct step_ctx *ctx, struct download *d, struct err *err) {
-	d->url = p->installer;
-	d->sha256 = p->sha256;
+	d->url = is_given(p->installer) ? p->installer : NULL;
+	d->sha256 = d->url ? p->sha256 : NULL;
 	for (size_t i = 0; !d->url && i < sizeof installers / sizeof *installers; i++) {
 		if (!str_eq(installers[i].arch, ctx->facts->os.arch)) continue;
 		d->url = installers[i].url;
@@ -379,6 +383,17 @@ static int conda_apply(const void *params, struct step_ctx *ctx, const struct ch
 	return r;
 }
 
+static int conda_record(const void *params, struct step_ctx *ctx, struct js *into, struct err *err) {
+	const struct conda_params *p = params;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i <= p->environments.count; i++) {
+		AUTO(conda_env_clear) struct conda_env env = {0};
+		r = make_env(p, i, ctx, &env, err);
+		if (r == 0) r = conda_env_record(&env, ctx, into, err);
+	}
+	return r;
+}
+
 const struct step_type step_conda = {
 	.name = "conda",
 	.summary = "Miniforge at a prefix, environments from lists or environment.yml, no paid channel",
@@ -393,4 +408,5 @@ const struct step_type step_conda = {
 	.resources = conda_resources,
 	.probe = conda_probe,
 	.apply = conda_apply,
+	.record = conda_record,
 };

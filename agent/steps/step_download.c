@@ -194,9 +194,30 @@ static struct download_tree tree_of(const struct download_params *p, const char 
 	};
 }
 
+/* With --locked what has no hash of its own gets the manifest's, and what has another one is not that of the manifest.
+ */
+static int lock_params(const struct download_params *p, const char *to, const struct step_ctx *ctx,
+		       struct download_params *ret_params, struct err *err) {
+	const char *locked = js_get_str(js_get(js_get(ctx->lock, "downloads"), to), "sha256");
+	*ret_params = *p;
+	if (!ctx->lock || (p->sha256 && !locked)) return 0;
+	if (!locked)
+		return err_set(err, ERR_INVALID,
+			       "the manifest of --locked has no hash of %s: apply without --locked once, and take the "
+			       "manifest of that",
+			       to);
+	if (p->sha256 && strcasecmp(p->sha256, locked) != 0)
+		return err_set(err, ERR_INVALID,
+			       "the manifest of --locked has %s with the SHA-256 %.12s…, the recipe asks for %.12s…",
+			       to, locked, p->sha256);
+	ret_params->sha256 = locked;
+	return 0;
+}
+
 static int download_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
-	const struct download_params *p = params;
-	const char *to = target(p, ctx->arena), *lack;
+	const char *to = target(params, ctx->arena), *lack;
+	struct download_params locked, *p = &locked;
+	if (lock_params(params, to, ctx, &locked, err) < 0) return -(int)err->code;
 	if (!p->is_archive) return probe_file(p, to, ctx, changes, err);
 	struct download_tree tree = tree_of(p, to, ctx);
 	int r = download_tree_probe(&tree, ctx, &lack, err);
@@ -262,15 +283,38 @@ static int apply_archive(const struct download_params *p, const char *to, struct
 }
 
 static int download_apply(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err) {
-	const struct download_params *p = params;
-	const char *to = target(p, ctx->arena);
+	const char *to = target(params, ctx->arena);
+	struct download_params locked, *p = &locked;
 	AUTO_CLOSE int lock = -1;
-	int r = make_parent(to, ctx, err);
+	int r = lock_params(params, to, ctx, &locked, err);
+	if (r == 0) r = make_parent(to, ctx, err);
 	if (r == 0) r = download_lock(to, ctx, &lock, err);
 	if (r < 0) return r;
 	r = p->is_archive ? apply_archive(p, to, ctx, err) : apply_file(p, to, ctx, err);
 	download_unlock(to, ctx, &lock);
 	return r;
+}
+
+/* What is there and known to be what was asked for; a large file is not read again for it. */
+static int download_record(const void *params, struct step_ctx *ctx, struct js *into, struct err *err) {
+	const struct download_params *p = params;
+	const char *to = target(p, ctx->arena), *why = NULL;
+	struct stat st = {0};
+	char hex[SHA256_HEX_SIZE] = "";
+	int r = p->is_archive ? 0 : look_at_file(p, to, ctx, &st, &why, err);
+	if (r == 0 && p->is_archive) {
+		struct download_tree tree = tree_of(p, to, ctx);
+		r = download_tree_probe(&tree, ctx, &why, err);
+		if (r == 0 && !*why) why = NULL;
+	}
+	if (r < 0 || why) return r;
+	if (!p->is_archive && !p->sha256) r = hash_file(to, ctx, hex, err);
+	if (r < 0) return r;
+	struct js *file = js_child(js_child(into, "downloads"), to);
+	js_set_str(file, "url", p->url);
+	js_set_str(file, "sha256", p->sha256 ? p->sha256 : *hex ? hex : NULL);
+	if (!p->is_archive) js_set_int(file, "size", st.st_size);
+	return 0;
 }
 
 const struct step_type step_download = {
@@ -289,4 +333,5 @@ const struct step_type step_download = {
 	.resources = download_resources,
 	.probe = download_probe,
 	.apply = download_apply,
+	.record = download_record,
 };

@@ -36,7 +36,8 @@ static const struct field r_fields[] = {
 		 "system, else source; or one of these alone"),
 	 .choices = binaries, .fallback = "auto"},
 	{R_FIELD("repository", FIELD_TEXT, repository,
-		 "CRAN-like repository, https:// or file://; a dated snapshot keeps versions; default: by `binaries`")},
+		 "CRAN-like repository, https:// or file://; a dated snapshot keeps versions; empty or "
+		 "absent: by `binaries`")},
 	{R_FIELD("library", FIELD_TEXT, library,
 		 "directory for the packages; default: the site library; with `run_as` it must be given")},
 	{R_FIELD("cpus", FIELD_INT, cpus, "packages built at a time; default: the machine's CPUs"), .min = 1,
@@ -65,10 +66,11 @@ static void r_check(const void *params, const struct yml_node *node, struct diag
 	check_names("bioconductor", &p->bioconductor, node, diags);
 	if (p->library && p->library[0] != '/' && !str_starts(p->library, "${"))
 		diag_add(diags, node, "library '%s' is not absolute", p->library);
-	if (p->repository && !strstr(p->repository, "${") && !str_starts(p->repository, "https://") &&
+	bool has_repository = p->repository && *p->repository;
+	if (has_repository && !strstr(p->repository, "${") && !str_starts(p->repository, "https://") &&
 	    !str_starts(p->repository, "file:///") && !str_starts(p->repository, "http://127.0.0.1"))
 		diag_add(diags, node, "repository '%s' is neither https:// nor file:///", p->repository);
-	if (p->repository && p->binaries == R_BINARIES_DISTRIBUTION)
+	if (has_repository && p->binaries == R_BINARIES_DISTRIBUTION)
 		diag_add(diags, node, "repository and `binaries: distribution` exclude each other");
 }
 
@@ -192,8 +194,9 @@ static int from_distribution(struct r_run *run, struct err *err) {
 	const struct r_params *p = run->p;
 	struct step_ctx *ctx = run->ctx;
 	AUTO_STRS struct strs names = {0};
-	bool is_wanted = p->binaries == R_BINARIES_DISTRIBUTION ||
-			 (p->binaries == R_BINARIES_AUTO && !p->library && !p->repository && ctx->facts->is_root);
+	bool is_wanted =
+		p->binaries == R_BINARIES_DISTRIBUTION || (p->binaries == R_BINARIES_AUTO && !p->library &&
+							   (!p->repository || !*p->repository) && ctx->facts->is_root);
 	if (!run->absent.count || !is_wanted || !str_eq(ctx->facts->os.package_manager, "apt")) return 0;
 	const char *known = known_names(ctx);
 	find_in_distribution(run, &p->cran, false, known, &names);

@@ -3,10 +3,9 @@
 
   no-change   an apply that finds 20 files, 5 packages and a venv in place, beside the shell script that checks the same
               with dpkg-query, and beside ansible-playbook.
+  plan        a recipe of 200 steps of several types is read, checked and probed: under 50 ms of CPU.
   python      from nothing to a working Python set, beside the reference workload's own commands (venv and pip).
   start       what it costs to be asked for a version or a status, beside cloud-init, the AWS CLI and Ansible.
-
-
   reporter    what the process that tells tags and webhook costs beside a run of 20 CPU seconds on a fake EC2 (tests/world):
               more than 1 % of the run's CPU is a failure.
 
@@ -33,6 +32,7 @@ from pathlib import Path
 FILES = 20
 PACKAGES = ["coreutils", "grep", "sed", "tar", "gzip"]
 SETS = ["science", "jupyter"]
+PLAN_STEPS, PLAN_CPU_MS = 200, 50
 
 
 def sample(argv, env, cwd):
@@ -131,6 +131,22 @@ def bench_no_change(agent, build, runs):
                 once = row == "ansible-playbook"
                 rows[row].append(sample(argv, env, work) if once else fine_sample(argv, env, work, 20))
         table(f"no change: {FILES} files, {len(PACKAGES)} packages, a venv ({runs} alternating runs)", rows, "dsagent apply")
+
+
+def bench_plan(agent, build, runs):
+    with tempfile.TemporaryDirectory(dir=build) as name:
+        work, kinds = Path(name), (
+            'file: {path: /etc/app/f%d, content: "number %d"}', "run: echo %d %d", "check: {path: /etc/%d-%d}",
+            "file: {path: /srv/d%d, state: directory}  # %d", "cert: {cert: /etc/c%d.crt, key: /etc/k%d.key}")
+        steps = "".join(f"  - {{name: step {n}, {kinds[n % len(kinds)].split('  #')[0].replace('%d', str(n))}}}\n"
+                        for n in range(PLAN_STEPS))
+        (work / "r.yaml").write_text("recipe: big\nsteps:\n" + steps)
+        (work / "root").mkdir()
+        argv = [str(agent), "plan", "--root", f"{work}/root", f"{work}/r.yaml"]
+        samples = [fine_sample(argv, clean_env(work / "home"), work, 20) for _ in range(runs)]
+        table(f"plan of {PLAN_STEPS} steps ({runs} runs)", {"dsagent plan": samples}, "dsagent plan")
+        cpu_ms = statistics.median(s[1] for s in samples) * 1000
+        print(f"{cpu_ms:.1f} ms of CPU, {'within' if cpu_ms < PLAN_CPU_MS else 'OVER'} the {PLAN_CPU_MS} ms that it may take")
 
 
 def requirements(repo):
@@ -287,7 +303,7 @@ def main():
     parser.add_argument("--agent", default="build/dsagent", type=Path)
     parser.add_argument("--runs", default=5, type=int)
     parser.add_argument("--python-runs", default=2, type=int)
-    parser.add_argument("--only", choices=["no-change", "python", "start", "reporter"])
+    parser.add_argument("--only", choices=["no-change", "plan", "python", "start", "reporter"])
     args = parser.parse_args()
     repo = Path(__file__).resolve().parents[2]
     agent = args.agent.resolve()
@@ -300,6 +316,8 @@ def main():
         bench_start(agent, build, repo, args.runs)
     if args.only in (None, "reporter"):
         bench_reporter(agent, build)
+    if args.only in (None, "plan"):
+        bench_plan(agent, build, args.runs)
     if args.only in (None, "python"):
         bench_python(agent, build, repo, args.python_runs)
 

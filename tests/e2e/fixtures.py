@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import steps_table
 from harness import Agent, World, http, wait_until
 
 
@@ -32,6 +33,12 @@ def pytest_make_collect_report(collector):
     if report.skipped and os.environ.get("CI") == "true":
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    if steps_table.added:
+        terminalreporter.section(f"step types ({steps_table.TABLE})")
+        terminalreporter.write(steps_table.text(steps_table.added))
 
 
 @pytest.fixture

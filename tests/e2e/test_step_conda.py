@@ -3,6 +3,7 @@ and `conda` are asked for, what is read of conda-meta, and what happens when the
 
 import hashlib
 import http.server
+import json
 import os
 import threading
 
@@ -135,3 +136,44 @@ def test_what_others_laid_there_stays(agent, installer):
     (agent.tree / "opt/conda/mine").write_text("1")
     assert "dsagent did not make it" in agent.apply(recipe(installer, "ds"), code=1).text
     assert os.listdir(agent.tree / "opt/conda") == ["mine"] and not installer.asked
+
+
+def manifest(agent):
+    return json.loads((agent.state_dir / "manifest.json").read_text())
+
+
+def test_the_manifest_has_the_environment_and_locks_it(agent, installer):
+    text = recipe(installer, "{name: ds, packages: ['python=3.11', numpy]}")
+    agent.apply(text)
+    m = manifest(agent)
+    assert m["conda"] == {"/opt/conda/envs/ds": {"numpy": {"version": "1.0", "build": "0"}, "python": {"version": "3.11", "build": "0"}}}
+    lock = agent.work / "lock.json"
+    lock.write_text(json.dumps(m))
+    assert "nothing to do" in agent.run("apply", agent.recipe(text), "--locked", lock).out
+    m["conda"]["/opt/conda/envs/ds"]["numpy"]["version"] = "0.9"
+    lock.write_text(json.dumps(m))
+    assert "install numpy=0.9=0 in ds" in agent.run("plan", agent.recipe(text), "--locked", lock).out
+    agent.run("apply", agent.recipe(text), "--locked", lock)
+    assert calls(agent)[-1].endswith("-c conda-forge numpy=0.9=0 python=3.11=0")
+    # What the manifest does not have is named, and nothing is asked for.
+    asked = len(calls(agent))
+    more = recipe(installer, "{name: ds, packages: [numpy, scipy], pip: [polars]}")
+    done = agent.run("apply", agent.recipe(more), "--locked", lock, code=1)
+    assert "has no version of scipy, polars (by pip) in /opt/conda/envs/ds" in done.text and len(calls(agent)) == asked
+
+
+def test_the_team_recipe(agent, installer):
+    """conda-team from its list, from an environment.yml, and with the link for login shells."""
+    words = [w for k, v in (("installer", installer.words.split("'")[1]), ("installer_sha256", installer.words[-64:]))
+             for w in ("--var", f"{k}={v}")]
+    agent.run("apply", "conda-team", *words)
+    assert "-c conda-forge python=3.11 numpy pandas scipy scikit-learn jupyterlab" in calls(agent)[0]
+    assert os.readlink(agent.tree / "etc/profile.d/conda.sh") == "/opt/conda/etc/profile.d/conda.sh"
+    assert "nothing to do" in agent.run("apply", "conda-team", *words).out
+    (agent.tree / "srv").mkdir()
+    (agent.tree / "srv/environment.yml").write_text("channels: [conda-forge]\ndependencies: [gdal]\n")
+    agent.run("apply", "conda-team", *words, "--var", "file=/srv/environment.yml", "--var", "environment=geo")
+    assert calls(agent)[-1].endswith("envs/geo --override-channels -c conda-forge gdal")
+    (agent.tree / "etc/profile.d/conda.sh").unlink()
+    agent.run("apply", "conda-team", *words)
+    assert os.path.lexists(agent.tree / "etc/profile.d/conda.sh")

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import io
+import json
 import os
 import random
 import signal
@@ -204,6 +205,38 @@ def test_a_hostile_archive_leaves_nothing(agent, site, members, says):
     assert not list(agent.tree.rglob("*evil*"))
 
 
+def special(kind, **more):
+    """A tar of a harmless file and of something that no tar of files has."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("ok"))
+        info = tarfile.TarInfo("bad")
+        info.type = kind
+        for name, value in more.items():
+            setattr(info, name, value)
+        tar.addfile(info)
+    return out.getvalue()
+
+
+NO_FILE = "is a device, pipe or socket"
+SPECIAL = {
+    "character device": (special(tarfile.CHRTYPE, devmajor=1, devminor=3), NO_FILE),
+    "block device": (special(tarfile.BLKTYPE, devmajor=8), NO_FILE),
+    "fifo": (special(tarfile.FIFOTYPE), NO_FILE),
+    "hard link out": (special(tarfile.LNKTYPE, linkname="../../etc/passwd"), "has '..' in its name"),
+    "bomb": (archive(("zeros", b"\0" * (8 << 20))), "it unpacks to more than 1048576 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_what_no_archive_of_files_holds(agent, site, name):
+    data, says = SPECIAL[name]
+    (agent.tree / "opt").mkdir()
+    assert len(data) < 100_000
+    agent.apply(step(site, "a.tgz", data, "/opt/p", ", unpack: true, max_unpacked: 1M"), code=1)
+    assert says in agent.status()["error"] and os.listdir(agent.tree / "opt") == []
+
+
 def test_files_of_others_are_not_unpacked_over(agent, site):
     (agent.tree / "opt/p").mkdir(parents=True)
     (agent.tree / "opt/p/mine").write_text("1")
@@ -249,3 +282,24 @@ def test_the_real_http_server_of_python(agent, tmp_path):
         server.kill()
         server.wait()
     assert (agent.tree / "srv/f").read_bytes() == b"hello"
+
+
+def test_the_manifest_has_what_came_and_locks_it(agent, site):
+    data, packed = b"x" * 5000, archive(("a", b"1"))
+    site.files.update({"/data": data, "/a.tgz": packed})
+    text = f"""steps:
+  - download: {{url: "{site.url}/data", sha256: {sha(data)}, to: /srv/data.bin}}
+  - download: {{url: "{site.url}/a.tgz", sha256: {sha(packed)}, to: /opt/a, unpack: true}}
+"""
+    agent.apply(text)
+    m = json.loads((agent.state_dir / "manifest.json").read_text())
+    assert m["downloads"] == {
+        "/srv/data.bin": {"url": f"{site.url}/data", "sha256": sha(data), "size": 5000},
+        "/opt/a": {"url": f"{site.url}/a.tgz", "sha256": sha(packed)}}, m["downloads"]
+    lock = agent.work / "lock.json"
+    lock.write_text(json.dumps(m))
+    assert "nothing to do" in agent.run("apply", agent.recipe(text), "--locked", lock).out
+    m["downloads"]["/srv/data.bin"]["sha256"] = "0" * 64
+    lock.write_text(json.dumps(m))
+    done = agent.run("apply", agent.recipe(text), "--locked", lock, code=1)
+    assert "the manifest of --locked has /srv/data.bin with the SHA-256 000000000000…" in done.text

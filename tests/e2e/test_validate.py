@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from harness import tree_hash
+from harness import TOP, tree_hash
 
 BAD = """recipe: bad
 steps:
@@ -65,8 +65,8 @@ def test_scalars_mean_what_they_look_like(agent):
 
 
 def test_builtin_recipes_are_valid(agent):
-    for name in ("quickstart", "daily-driver", "gpu-training"):
-        agent.run("validate", name)
+    for path in sorted((TOP / "recipes").glob("*.yaml")):
+        agent.run("validate", path.stem)
 
 
 @pytest.mark.parametrize("kind", ["nul", "noise", "deep", "wide", "long", "brackets", "elf"])

@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from harness import TOP, wait_until
+from steps_table import add
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +69,7 @@ def test_it_answers_with_its_token_and_refuses_without(machine):
     fresh = machine.sh("cat /etc/dsagent/jupyter/jupyter.token")
     wait_until(lambda: get(machine, "/api") == "200", 60, "JupyterLab again")
     assert fresh != token and get(machine, "/api/contents", fresh) == "200" and get(machine, "/api/contents", token) == "403"
+    add("jupyter", "stopped, config edited, token removed")
     # Another folder is another configuration: the service is started anew with it, the token kept.
     path = machine.recipe(RECIPE.replace("port: 18888", "port: 18888, directory: /srv/books"))
     machine.run("dsagent", "apply", path)

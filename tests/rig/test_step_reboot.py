@@ -5,6 +5,7 @@ import json
 import pytest
 
 from harness import TOP, wait_until
+from steps_table import add
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +58,7 @@ steps:
     assert "reboots" not in state and all(s["status"] == "ok" for s in state["steps"]), state
     assert "nothing" in machine.run("dsagent", "apply").stdout.lower()
     assert started(machine) == second
+    add("reboot", "none: done once", third="-")
     events = machine.sh("cat $(ls -d /var/lib/dsagent/runs/* | head -1)/events.jsonl")
     assert "rebooting" in events and "reboot (the new kernel)" in events, events
 
@@ -89,6 +91,22 @@ steps:
     done = machine.run("dsagent", "apply", path, code=1)
     assert "exit status 7" in done.stdout
     assert started(machine) == first
+
+
+def test_a_reboot_that_does_not_come_is_a_failure(machine):
+    """systemctl itself fails: nobody waits for a machine that will not go down."""
+    path = machine.recipe("recipe: r\nsteps: [{reboot: now}]\n")
+    machine.sh("""printf '#!/bin/sh\\n[ "$1" = reboot ] || exec /bin/systemctl "$@"\\necho no way >&2; exit 4\\n' > /usr/local/bin/systemctl
+chmod 755 /usr/local/bin/systemctl""")
+    done = machine.run("dsagent", "apply", path, code=1)
+    assert "the machine does not reboot" in done.stderr and "no way" in done.stderr, done
+    now = status(machine)
+    assert now["status"] == "failed" and "the machine does not reboot" in now["error"] and not now["ready"], now
+    assert "failed" in machine.run("dsagent", "status", code=None).stdout
+    machine.sh("rm /usr/local/bin/systemctl")
+    first = started(machine)
+    machine.run("dsagent", "apply", path, code=None)
+    wait_until(lambda: started(machine) not in (None, first), 60, "the reboot")
 
 
 def test_a_chroot_is_not_rebooted(systemd_root, box_in):

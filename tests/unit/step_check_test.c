@@ -5,8 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "steps/check_net.h"
+#include "steps/check_postgres.h"
 #include "steps/steps.h"
+
+struct answer_part {
+	const char *text;
+	size_t len;
+};
 
 static void conditions_on_the_machine(void **state) {
 	static const char *const rows[][2] = {
@@ -18,9 +23,27 @@ static void conditions_on_the_machine(void **state) {
 		{"{memory: 64G}",
 		 "require 64 GiB of memory (now: the machine has 8 GiB of memory, 64 GiB are needed: use "
 		 "a larger instance type)\n"},
-		{"{}", "r:1:1: check needs a condition: command, tcp, postgres, http, disk, memory, python or path\n"},
+		{"{}",
+		 "r:1:1: check needs a condition: command, tcp, postgres, http, disk, memory, python, path or mount\n"},
 		{"{path: /, status: 200}", "r:1:1: status and contains belong to http\n"},
 		{"{http: \"ftp://x\"}", "r:1:1: http 'ftp://x' is no http:// or https:// address\n"},
+		{"{mount: /proc}", ""},
+		{"{mount: /usr/bin}", "require a mount at /usr/bin (now: nothing is mounted at /usr/bin)\n"},
+		{"{mount: data}", "r:1:1: mount 'data' is not absolute\n"},
+		{"{disk: {path: /proc, free: 1G}}",
+		 "require 1 GiB free on /proc (now: /proc has 0 bytes free, 1 GiB are needed: make room or use a "
+		 "larger volume)\n"},
+		{"{postgres: {address: \"h:1\", user: me}}",
+		 "r:1:1: postgres: a login needs both `user` and the `venv` that has psycopg\n"},
+		{"{postgres: {address: \"h:1\", password: secret1}}",
+		 "r:1:1: postgres: password and database belong to a login: give `user` and `venv` too\n"},
+		{"{postgres: nohost}", "r:1:1: 'nohost' is not host:port\n"},
+		{"{python: [json, sys]}", ""},
+		{"{python: nosuchmodule}",
+		 "require import of nosuchmodule (now: 'python3: import nosuchmodule' ended with exit status 1: "
+		 "ModuleNotFoundError: No module named 'nosuchmodule')\n"},
+		{"{command: \"echo why >&2; exit 3\"}",
+		 "require 'echo why >&2; exit 3' to succeed (now: 'echo why >&2; exit 3' ended with exit status 3: why)\n"},
 		{"{tcp: nohost}", "r:1:1: 'nohost' is not host:port\n"},
 		{"{tcp: \"::1:80\"}", "r:1:1: '::1:80' is not host:port; an IPv6 address is written [::1]:5432\n"},
 	};
@@ -117,27 +140,54 @@ static void http_is_asked_for_status_and_text(void **state) {
 	}
 }
 
+/* A child that answers one connection: each request by the next of these answers. */
+static pid_t answer_each(int fd, const struct answer_part *parts, size_t count) {
+	pid_t pid = fork();
+	if (pid != 0) return pid;
+	char request[2048];
+	int c = accept(fd, NULL, NULL);
+	bool is_ok = c >= 0;
+	for (size_t i = 0; is_ok && i < count; i++)
+		is_ok = read(c, request, sizeof request) > 0 &&
+			write(c, parts[i].text, parts[i].len) == (ssize_t)parts[i].len;
+	_exit(is_ok ? 0 : 1);
+}
+
 static void postgres_is_told_apart(void **state) {
 	static const char starting[] = "E\0\0\0\x28SFATAL\0C57P03\0Mstarting up\0";
 	static const char no_such_user[] = "E\0\0\0\x20SFATAL\0C28000\0Mno role\0";
 	static const struct {
-		const char *answer;
-		size_t len;
+		struct answer_part parts[2];
+		size_t count;
 		int code;
+		const char *says; /* A: the address */
 	} rows[] = {
-		{"R\0\0\0\x08\0\0\0\x05", 9, 0},
-		{no_such_user, sizeof no_such_user, 0},
-		{starting, sizeof starting, -ERR_REMOTE},
-		{"HTTP/1.1 400", 12, -ERR_REMOTE},
+		{{{"N", 1}, {"R\0\0\0\x08\0\0\0\x05", 9}}, 2, 0, ""},
+		{{{"N", 1}, {no_such_user, sizeof no_such_user}}, 2, 0, ""},
+		{{{"N", 1}, {starting, sizeof starting}}, 2, -ERR_REMOTE, "PostgreSQL at A is still starting up"},
+		{{{"N", 1}, {"HTTP/1.1 400", 12}}, 2, -ERR_REMOTE, "A does not speak PostgreSQL"},
+		{{{"HTTP/1.1 400", 12}}, 1, -ERR_REMOTE, "A does not speak PostgreSQL"},
+		{{{"S", 1}, {"no TLS at all", 13}}, 2, -ERR_NET, NULL},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		AUTO_ARENA struct arena arena = {0};
+		AUTO_BUF struct buf says = BUF_INIT(1000);
 		struct err err = {0};
 		uint16_t port;
 		int fd = listener(&port), status;
-		pid_t pid = answer_once(fd, rows[i].answer, rows[i].len);
+		pid_t pid = answer_each(fd, rows[i].parts, rows[i].count);
 		const char *address = arena_printf(&arena, "127.0.0.1:%u", port);
-		assert_int_equal(check_net_postgres(address, 10000, &arena, &err), rows[i].code);
+		assert_int_equal(check_postgres(address, 60000, &arena, &err), rows[i].code);
+		for (const char *c = rows[i].says ? rows[i].says : err.msg; *c; c++)
+			if (*c == 'A' && rows[i].says)
+				buf_adds(&says, address);
+			else
+				buf_addc(&says, *c);
+		assert_string_equal(err.msg, buf_str(&says));
+		if (!rows[i].says)
+			assert_true(str_starts(
+				err.msg,
+				arena_printf(&arena, "PostgreSQL at %s offers TLS: TLS handshake: ", address)));
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_int_equal(status, 0);
 		close(fd);
