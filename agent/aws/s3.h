@@ -103,12 +103,19 @@ struct s3_listing; /* valid until on_end */
 struct s3_listing *s3_list(struct s3 *s3, const struct s3_list *spec);
 void s3_list_resume(struct s3 *s3, struct s3_listing *listing);
 
+/**
+ * True for names that s3_get leaves behind when it is killed: ".NAME.dsagent.XXXXXX" and the journal of such a file. A
+ * walk leaves them out; one that is older than the run, or whose journal is missing, may be removed.
+ */
+bool s3_is_temporary(const char *name);
+#define S3_JOURNAL_SUFFIX ".journal"
+
 /** What is known of a file or object once it was transferred. */
 struct s3_done {
 	int64_t size, modified_at_ms;
-	char etag[S3_ETAG_MAX];	  /* of the object as it is in the bucket */
-	int64_t local_mtime_ns;	  /* of the file as it is on disk */
-	bool is_verified;	  /* a checksum of the service was compared */
+	char etag[S3_ETAG_MAX]; /* of the object as it is in the bucket */
+	int64_t local_mtime_ns; /* of the file as it is on disk */
+	bool is_verified;	/* a checksum of the service was compared */
 };
 
 struct s3_get {
@@ -118,9 +125,9 @@ struct s3_get {
 	const char *etag;	/* sent as If-Match; NULL: the first answer's, for all ranges */
 	int64_t modified_at_ms; /* becomes the file's mtime; 0: the answer's Last-Modified */
 	/*
-	 * Either a file: written below dir_fd under a temporary name ".NAME.dsagent.XXXXXX" of mode 0600, verified, given
-	 * mode, owner and mtime, renamed to name. dir_fd is borrowed until on_end. An unfinished large file is kept with
-	 * its journal and gone on with by the next get of the same key, size and ETag.
+	 * Either a file: written below dir_fd under a temporary name ".NAME.dsagent.XXXXXX" of mode 0600, verified,
+	 * given mode, owner and mtime, renamed to name. dir_fd is borrowed until on_end. An unfinished large file is
+	 * kept with its journal and gone on with by the next get of the same key, size and ETag.
 	 */
 	int dir_fd;
 	const char *name; /* copied; NULL: to on_data */

@@ -1,0 +1,30 @@
+#pragma once
+/*
+ * How many requests may be in flight: pure, the caller brings the time. Begins small, doubles while more requests bring
+ * more, halves when the service says that it is too much (AIMD), then grows by one at a time.
+ *
+ * Source: S3 User Guide, "Performance guidelines" (503 Slow Down; parallel requests).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+struct s3_pace {
+	unsigned jobs, max;
+	bool is_fixed;	      /* jobs was asked for: halves, but never grows past it */
+	bool has_slowed;      /* was throttled once: grows by steps */
+	bool was_full;	      /* all jobs were in use in this window */
+	int64_t window_at_ms; /* when it began */
+	int64_t work;	      /* done in it: bytes, and a request counts as many as it costs */
+	int64_t best;	      /* work per second of the best window before the last growth */
+	int64_t halved_at_ms;
+};
+
+/** jobs 0: adaptive up to max. */
+void s3_pace_init(struct s3_pace *pace, unsigned jobs, unsigned max, int64_t now_ms);
+
+void s3_pace_done(struct s3_pace *pace, int64_t bytes);	 /* a request ended well */
+void s3_pace_full(struct s3_pace *pace);		 /* a request had to wait because all jobs were in use */
+void s3_pace_slow(struct s3_pace *pace, int64_t now_ms); /* the service asked to slow down */
+
+/** Now and then: ends a window when its time is over. */
+void s3_pace_turn(struct s3_pace *pace, int64_t now_ms);
