@@ -27,6 +27,9 @@ struct step_view {
 	enum step_status status;
 	char text[256];			    /* what it is doing or why it ended so: "installing 14 of 61 wheels" */
 	int64_t done, total;		    /* of its own unit; total 0: unknown */
+	bool is_bytes;			    /* they are bytes, and flow at: */
+	int64_t bytes_per_s;		    /* of late; 0: not known yet */
+	int64_t stalled_ms;		    /* since the last of them came; 0: they flow */
 	char waiting_for[160];		    /* "the dpkg lock (unattended-upgr, pid 1719)"; "" when it is not waiting */
 	int64_t waiting_ms;		    /* of this wait so far */
 	int64_t waited_ms;		    /* all waits of the step */
@@ -90,6 +93,16 @@ const char *run_status_name(enum run_status status);
 const char *step_status_name(enum step_status status);
 /** "step-ended", …: the words of events.jsonl. */
 const char *event_type_name(enum event_type type);
+
+/**
+ * What a running step is doing, in the words of all reports: "waiting 143 s for the dpkg lock (…)", "installing 14 of
+ * 61 wheels", "41 of 63 GB, 480 MB/s, 46 s left"; "" when it has not said. Returns text.
+ */
+#define STEP_DOING_SIZE 512
+char *step_view_doing(const struct step_view *step, char text[STEP_DOING_SIZE]);
+
+/** How much longer by the rate of late; -1: nobody can say. Of steps that count bytes only. */
+int64_t step_view_left_ms(const struct step_view *step);
 
 /**
  * One line that says where the run is, as the progress tag has it: "7/12 58% Python 3.11: installing 14 of 61 wheels".

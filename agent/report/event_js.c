@@ -13,6 +13,11 @@ static void add_step(const struct step_view *step, size_t index, struct js *js) 
 		js_set_int(js, "done", step->done);
 		js_set_int(js, "total", step->total);
 	}
+	if (step->is_bytes) {
+		js_set_str(js, "unit", "bytes");
+		if (step->total <= 0) js_set_int(js, "done", step->done);
+		js_set_int(js, "bytes_per_s", step->bytes_per_s);
+	}
 	if (step->attempt > 1) js_set_int(js, "attempt", step->attempt);
 }
 

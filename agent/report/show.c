@@ -111,8 +111,8 @@ char *show_duration(int64_t ms, char text[SHOW_DURATION_SIZE]) {
 }
 
 char *show_seconds(int64_t ms, char text[SHOW_DURATION_SIZE]) {
-	if (ms >= 60 * 1000) return show_duration(ms / 1000 * 1000, text);
-	(void)snprintf(text, SHOW_DURATION_SIZE, "%lld s", ms < 0 ? 0LL : (long long)(ms / 1000));
+	AUTO_ARENA struct arena arena = {0};
+	(void)snprintf(text, SHOW_DURATION_SIZE, "%s", str_seconds(ms, &arena));
 	return text;
 }
 

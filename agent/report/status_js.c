@@ -46,6 +46,9 @@ static struct js *step_js(const struct step_view *step, size_t index, int64_t no
 	js_set_str(js, "text", step->text);
 	js_set_int(js, "done", step->done);
 	js_set_int(js, "total", step->total);
+	js_set_str(js, "unit", step->is_bytes ? "bytes" : NULL);
+	js_set_int(js, "bytes_per_s", step->bytes_per_s);
+	js_set_int(js, "stalled_ms", step->stalled_ms);
 	js_set_str(js, "waiting_for", step->waiting_for[0] ? step->waiting_for : NULL);
 	js_set_int(js, "waiting_ms", step->waiting_ms);
 	js_set_int(js, "waited_ms", step->waited_ms);
@@ -155,6 +158,9 @@ static void read_step(const struct js *js, struct arena *arena, struct step_view
 	get_field(js, "log", ret->log_path, sizeof ret->log_path);
 	ret->done = js_get_int(js, "done", 0);
 	ret->total = js_get_int(js, "total", 0);
+	ret->is_bytes = js_get_str(js, "unit") && str_eq(js_get_str(js, "unit"), "bytes");
+	ret->bytes_per_s = js_get_int(js, "bytes_per_s", 0);
+	ret->stalled_ms = js_get_int(js, "stalled_ms", 0);
 	ret->waiting_ms = js_get_int(js, "waiting_ms", 0);
 	ret->waited_ms = js_get_int(js, "waited_ms", 0);
 	ret->started_at_ms = get_time_ms(js, "started_at");

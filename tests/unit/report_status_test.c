@@ -84,7 +84,7 @@ static struct run_view example_view(struct step_view *step) {
 	",\"gpu\":\"ok 1x T4\",\"warnings\":0,\"steps\":[{\"index\":1,\"id\":\"python\",\"name\":\"Python "            \
 	"3.11\",\"type\":\"python\","                                                                                  \
 	"\"background\":false,\"status\":\"running\",\"text\":\"installing 14 of 61 wheels\",\"done\":14,"             \
-	"\"total\":61,\"waiting_for\":\"the dpkg lock (apt-get, pid 17)\",\"waiting_ms\":2500,\"waited_ms\":700,"      \
+	"\"total\":61,\"unit\":null,\"bytes_per_s\":0,\"stalled_ms\":0,\"waiting_for\":\"the dpkg lock (apt-get, pid 17)\",\"waiting_ms\":2500,\"waited_ms\":700,"      \
 	"\"started_at\":\"2026-11-20T14:10:01Z\",\"ended_at\":null,\"duration_ms\":8000,\"attempt\":2,"                \
 	"\"changes\":3,\"error\":null,\"log\":\"/log/01-python.log\"}]}"
 
