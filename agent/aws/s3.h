@@ -90,7 +90,7 @@ struct s3_list {
 	const char *delimiter;	 /* NULL, or "/" */
 	const char *start_after; /* NULL: from the beginning */
 	const char *stop_after;	 /* NULL: to the end; else keys greater than this are dropped, and no further page is
-				    asked for once one was seen */
+				    asked for once it or one of them was seen */
 	unsigned page_size;	 /* 0: 1,000 */
 	/** One page, in key order. Return false to pause: no further page is asked for before s3_list_resume. */
 	bool (*on_page)(const struct s3_page *page, void *arg);

@@ -97,13 +97,13 @@ static int on_answer(struct s3_request *r, const struct http_response *answer, s
 	return check_page(l, err);
 }
 
-/** Drops what lies behind stop_after; true when something did: no further page is needed. */
+/** Drops what lies behind stop_after; true when that, or stop_after itself, was seen: no further page is needed. */
 static bool cut(struct s3_listing *l) {
 	size_t count = l->page.objects.count;
 
-	if (!l->spec.stop_after) return false;
+	if (!l->spec.stop_after || !count || strcmp(l->page.objects.items[count - 1].key, l->spec.stop_after) < 0)
+		return false;
 	while (count && strcmp(l->page.objects.items[count - 1].key, l->spec.stop_after) > 0) count--;
-	if (count == l->page.objects.count) return false;
 	l->page.objects.count = count;
 	return true;
 }
