@@ -22,10 +22,10 @@ struct s3_deleting {
 	struct s3_op op;
 	struct s3_request request;
 	struct arena arena;
-	struct s3_delete spec; /* keys: those that XML can hold, then the others */
-	size_t in_body;	       /* keys of the first kind */
-	size_t next;	       /* of the others */
-	char *body, *md5;      /* of DeleteObjects; body NULL: it is done */
+	struct s3_delete spec;	/* keys: those that XML can hold, then the others */
+	size_t in_body;		/* keys of the first kind */
+	size_t next;		/* of the others */
+	char *body, *md5;	/* of DeleteObjects; body NULL: it is done */
 	struct refusal refusal; /* that is being read */
 	VEC(struct refusal) refusals;
 };

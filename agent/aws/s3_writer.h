@@ -24,7 +24,7 @@ struct s3_piece {
 	char *data; /* S3_PIECE_SIZE bytes */
 	size_t len;
 	int64_t offset;
-	int fd, direct_fd; /* direct_fd: of the same file with O_DIRECT, or -1 */
+	int fd, direct_fd;			    /* direct_fd: of the same file with O_DIRECT, or -1 */
 	void (*on_written)(struct s3_piece *piece); /* by the loop's thread; rc and err say how it went */
 	void *arg;
 	int rc;
