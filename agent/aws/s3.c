@@ -53,6 +53,7 @@ static void copy_options(struct s3 *s3, const struct s3_options *options) {
 	s3->options = *options;
 	s3->options.bucket = arena_strdup(&s3->arena, options->bucket);
 	s3->options.endpoint_url = arena_strdup(&s3->arena, options->endpoint_url);
+	s3->options.state_dir = arena_strdup(&s3->arena, options->state_dir);
 	if (env_is_true(s3->aws, "AWS_USE_DUALSTACK_ENDPOINT")) s3->options.uses_dualstack = true;
 	if (env_is_true(s3->aws, "AWS_USE_FIPS_ENDPOINT")) s3->options.uses_fips = true;
 }

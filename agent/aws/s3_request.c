@@ -262,6 +262,7 @@ static void on_http_end(const struct http_response *answer, struct err *err, voi
 			return;
 		}
 		if (s3->tokens < TOKENS_MAX) s3->tokens++;
+		if (!r->on_source) s3->stats.sent_bytes += (int64_t)r->body_len;
 		s3_pace_done(&s3->pace, r->progress + (int64_t)r->body_len);
 		r->progress = 0;
 		end(r, NULL);
