@@ -5,6 +5,7 @@
 
 #include "aws/call.h"
 #include "aws/s3_private.h"
+#include "aws/s3_writer.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -52,6 +53,7 @@ static void copy_options(struct s3 *s3, const struct s3_options *options) {
 	s3->options = *options;
 	s3->options.bucket = arena_strdup(&s3->arena, options->bucket);
 	s3->options.endpoint_url = arena_strdup(&s3->arena, options->endpoint_url);
+	s3->options.state_dir = arena_strdup(&s3->arena, options->state_dir);
 	if (env_is_true(s3->aws, "AWS_USE_DUALSTACK_ENDPOINT")) s3->options.uses_dualstack = true;
 	if (env_is_true(s3->aws, "AWS_USE_FIPS_ENDPOINT")) s3->options.uses_fips = true;
 }
@@ -89,6 +91,8 @@ int s3_open(const struct s3_options *options, struct s3 **ret_s3, struct err *er
 
 void s3_close(struct s3 *s3) {
 	if (!s3) return;
+	s3_writer_free(s3->writer);
+	s3->writer = NULL;
 	while (s3->ops) s3_finish(s3->ops);
 	http_multi_close(s3->http);
 	arena_clear(&s3->target_arena);
@@ -175,6 +179,7 @@ static int64_t pause_of_limit_ms(struct s3 *s3) {
 int s3_run(struct s3 *s3, int64_t timeout_ms, struct err *err) {
 	int64_t pause_ms = pause_of_limit_ms(s3);
 
+	s3_ranges_look(s3);
 	s3_dispatch(s3);
 	if (pause_ms > 0) {
 		clock_sleep_ms(pause_ms < timeout_ms ? pause_ms : timeout_ms);
@@ -182,6 +187,7 @@ int s3_run(struct s3 *s3, int64_t timeout_ms, struct err *err) {
 	}
 	if (s3->active == 0) return 0; /* the last operation has just ended */
 	if (http_multi_run(s3->http, s3_next_due_ms(s3, timeout_ms), err) != 0) return -(int)err->code;
+	s3_ranges_look(s3);
 	s3_pace_turn(&s3->pace, clock_mono_ms());
 	s3->stats.connections = http_multi_connections(s3->http);
 	s3->stats.jobs = s3->pace.jobs;

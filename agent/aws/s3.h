@@ -30,10 +30,12 @@ struct s3_options {
 	const char *bucket;	  /* copied */
 	const char *endpoint_url; /* NULL: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS's own */
 	bool uses_dualstack, uses_fips;
-	bool pays_requests;  /* x-amz-request-payer: requester */
-	bool skips_checksum; /* neither send nor verify checksums: for servers that cannot */
-	unsigned jobs;	     /* most requests in flight; 0: adaptive up to S3_JOBS_MAX */
-	int64_t bytes_per_s; /* over all transfers; 0: no limit */
+	bool pays_requests;    /* x-amz-request-payer: requester */
+	bool skips_checksum;   /* neither send nor verify checksums: for servers that cannot */
+	unsigned jobs;	       /* most requests in flight; 0: adaptive up to S3_JOBS_MAX */
+	int64_t bytes_per_s;   /* over all transfers; 0: no limit */
+	const char *state_dir; /* where unfinished multipart uploads are noted, to be gone on with; NULL: they are not;
+				  copied */
 };
 
 #define S3_JOBS_MAX 256

@@ -92,3 +92,13 @@ const char *s3_crc_text(enum crc_kind kind, uint64_t crc, char text[S3_CRC_TEXT_
 	(void)snprintf(text, S3_CRC_TEXT_SIZE, "%s", buf_str(&out)); /* fits: 8 bytes are 12 characters */
 	return text;
 }
+
+bool s3_crc_parse(enum crc_kind kind, const char *text, uint64_t *ret_crc) {
+	unsigned char bytes[SHA256_SIZE];
+	uint64_t crc = 0;
+
+	if (!decode(text, strlen(text), crc_size(kind), bytes)) return false;
+	for (size_t i = 0; i < crc_size(kind); i++) crc = crc << 8 | bytes[i];
+	*ret_crc = crc;
+	return true;
+}

@@ -41,3 +41,5 @@ void s3_check_clear(struct s3_check *check);
 #define S3_CRC_TEXT_SIZE 16 /* base64 of 8 bytes and a NUL */
 /** Base64 as S3's headers have it; returns text. */
 const char *s3_crc_text(enum crc_kind kind, uint64_t crc, char text[S3_CRC_TEXT_SIZE]);
+/** False for anything else. */
+bool s3_crc_parse(enum crc_kind kind, const char *text, uint64_t *ret_crc);

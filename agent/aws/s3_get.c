@@ -1,11 +1,13 @@
 /*
- * One object by one GET. Reference: Amazon S3 API Reference, GetObject. A body that breaks off is gone on with by a
- * range; a server that ignores it sends all again, and what came before is left out.
+ * One object by one GET; a large one that is to be a file goes on in s3_ranges.c. Reference: Amazon S3 API Reference,
+ * GetObject. A body that breaks off is gone on with by a range; a server that ignores it sends all again, and what came
+ * before is left out.
  */
 #include <ctype.h>
 
 #include "aws/call.h"
 #include "aws/s3_get_private.h"
+#include "aws/s3_window.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/parse.h"
@@ -21,6 +23,7 @@ static struct s3_getting *getting_of(void *request) { return (struct s3_getting 
 static void free_getting(struct s3_op *op) {
 	struct s3_getting *g = (struct s3_getting *)op;
 
+	s3_ranges_free(g->ranges);
 	s3_drop(&g->request);
 	s3_check_clear(&g->check);
 	s3_file_drop(&g->file);
@@ -103,6 +106,10 @@ static int on_prepare(struct s3_request *r, struct arena *arena, struct strs *he
 	return 0;
 }
 
+static bool wants_ranges(const struct s3_getting *g) {
+	return g->spec.name && g->size > S3_WHOLE_MAX && !g->has_no_ranges;
+}
+
 static int other_version(struct err *err) { return err_set(err, ERR_CANCELLED, "the object was replaced meanwhile"); }
 
 static int on_head(const struct http_response *head, void *arg, struct err *err) {
@@ -115,6 +122,10 @@ static int on_head(const struct http_response *head, void *arg, struct err *err)
 	if (version.start < 0 || version.start > g->received)
 		return err_set(err, ERR_REMOTE, "the server sent another range than it was asked for");
 	g->skip = g->received - version.start;
+	if (g->received == 0 && wants_ranges(g)) {
+		g->wants_ranges = true;
+		return err_set(err, ERR_CANCELLED, "got by ranges instead");
+	}
 	if (g->received == 0 && s3_verifies(g)) s3_check_begin(&g->check, head);
 	return 0;
 }
@@ -256,6 +267,11 @@ static void on_end(struct s3_request *r, struct err *err) {
 	struct s3_getting *g = getting_of(r);
 	int status = r->failure.status;
 
+	if (g->wants_ranges) {
+		g->wants_ranges = false;
+		s3_ranges_begin(g);
+		return;
+	}
 	if (err && (g->has_changed || status == 412 || (status == 416 && g->received > 0)) && s3_restart(g)) return;
 	s3_got(g, err);
 }
@@ -285,5 +301,8 @@ void s3_get(struct s3 *s3, const struct s3_get *spec) {
 		.on_answer = on_answer,
 		.on_end = on_end,
 	};
-	s3_send(&g->request);
+	if (wants_ranges(g))
+		s3_ranges_begin(g);
+	else
+		s3_send(&g->request);
 }

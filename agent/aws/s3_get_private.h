@@ -18,10 +18,11 @@ struct s3_getting {
 	bool has_changed;	/* an answer is of another version: all is begun anew */
 	unsigned restarts;
 
-	int64_t received; /* from the beginning, without a gap */
-	int64_t skip;	  /* of this answer: what had been received before */
-	bool has_head;	  /* of this answer */
-	bool wants_ranges;
+	int64_t received;   /* from the beginning, without a gap */
+	int64_t skip;	    /* of this answer: what had been received before */
+	bool has_head;	    /* of this answer */
+	bool wants_ranges;  /* turned out to be large */
+	bool has_no_ranges; /* the server sends the whole object always */
 	struct s3_check check;
 	bool is_verified;
 	struct s3_file file;
@@ -46,3 +47,7 @@ void s3_got(struct s3_getting *g, struct err *err);
 
 /** Begins anew with whatever the object is now; false when that was done too often or data has gone out already. */
 bool s3_restart(struct s3_getting *g);
+
+/** Goes on by ranges: size is known. */
+void s3_ranges_begin(struct s3_getting *g);
+void s3_ranges_free(struct s3_ranges *ranges);

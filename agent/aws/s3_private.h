@@ -17,6 +17,7 @@
 struct http_multi;
 struct http_task;
 struct s3_writer;
+struct s3_ranges;
 
 /** An operation: known to struct s3 from s3_begin to s3_finish. */
 struct s3_op {
@@ -24,6 +25,7 @@ struct s3_op {
 	struct s3_op *next, **at;
 	void (*free)(struct s3_op *op);	  /* frees it with all it holds, calls nobody */
 	void (*cancel)(struct s3_op *op); /* for one that has no request at work; may be NULL */
+	void *owner;			  /* of the operation's requests, where that is not the operation itself */
 };
 
 void s3_begin(struct s3 *s3, struct s3_op *op);
@@ -107,6 +109,7 @@ struct s3 {
 	int64_t limit_from_ms, limit_bytes; /* bytes_per_s: when counting began and what was moved then */
 	bool is_cancelled;
 	struct s3_writer *writer; /* NULL until a large file comes */
+	struct s3_ranges *ready;  /* those of large files that something has happened to */
 	uint64_t temp_seed;
 };
 
@@ -120,6 +123,9 @@ bool s3_sends_checksum(const struct s3 *s3);
 void s3_dispatch(struct s3 *s3);
 /** Milliseconds until a waiting request is due, at most max. */
 int64_t s3_next_due_ms(const struct s3 *s3, int64_t max);
+
+/** Goes on with large files whose ranges were received or written. */
+void s3_ranges_look(struct s3 *s3);
 
 /** Puts "s3://bucket/key: " in front; returns the code. */
 int s3_wrap(const struct s3 *s3, const char *key, struct err *err);

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 
 #include "aws/s3_check.h"
-#include "aws/s3_put_private.h"
+#include "aws/s3_parts.h"
 #include "base/mem.h"
 
 /** A file that is not larger is read once, hashed and sent from memory. */
@@ -17,6 +17,7 @@ static struct s3_putting *putting_of(void *request) { return (struct s3_putting 
 static void free_putting(struct s3_op *op) {
 	struct s3_putting *p = (struct s3_putting *)op;
 
+	s3_parts_free(p->parts);
 	s3_drop(&p->request);
 	if (p->fd >= 0) (void)close(p->fd); /* only read */
 	free(p->body);
@@ -52,8 +53,7 @@ int s3_check_unchanged(const struct s3_putting *p, struct err *err) {
 	return changed(p, err);
 }
 
-/** Exactly len bytes. */
-static int read_at(const struct s3_putting *p, void *data, size_t len, int64_t offset, struct err *err) {
+int s3_read_at(const struct s3_putting *p, void *data, size_t len, int64_t offset, struct err *err) {
 	for (size_t got = 0; got < len;) {
 		ssize_t n = pread(p->fd, (char *)data + got, len - got, offset + (int64_t)got);
 
@@ -81,7 +81,7 @@ int s3_read_range(const struct s3_putting *p, int64_t offset, int64_t len, char 
 	while (len > 0 && rc == 0) {
 		size_t n = (uint64_t)len < S3_READ_SIZE ? (size_t)len : S3_READ_SIZE;
 
-		rc = read_at(p, piece, n, offset, err);
+		rc = s3_read_at(p, piece, n, offset, err);
 		if (rc) break;
 		if (needs_hash(p)) digest_add(running, piece, n);
 		if (s3_sends_checksum(p->op.s3)) crc = crc_add(CRC_64NVME, crc, piece, n);
@@ -94,20 +94,57 @@ int s3_read_range(const struct s3_putting *p, int64_t offset, int64_t len, char 
 	return rc;
 }
 
+static void sum_body(struct s3_putting *p) {
+	if (needs_hash(p)) digest_sha256_hex(p->body, (size_t)p->size, p->hash);
+	if (s3_sends_checksum(p->op.s3)) p->crc = crc_add(CRC_64NVME, CRC_INIT, p->body, (size_t)p->size);
+}
+
+/** Ends the PUT before it is sent. */
+static int wants_parts(struct s3_putting *p, struct err *err) {
+	p->wants_parts = true;
+	return err_set(err, ERR_CANCELLED, "sent in parts instead");
+}
+
+int s3_read_stream(struct s3_putting *p, char *data, size_t size, size_t *ret_len, struct err *err) {
+	size_t got = 0;
+
+	while (got < size) {
+		size_t n = 0;
+
+		if (p->spec.on_read(data + got, size - got, &n, p->spec.arg, err) != 0)
+			return err->code == ERR_NONE ? err_set(err, ERR_CANCELLED, "stopped by the sender")
+						     : -(int)err->code;
+		if (n == 0) break;
+		got += n;
+	}
+	*ret_len = got;
+	return 0;
+}
+
+/** The whole stream, if one PUT holds it. */
+static int read_first(struct s3_putting *p, struct err *err) {
+	size_t len;
+
+	p->body = mem_resize(NULL, (size_t)s3_stream_part_size(0), 1);
+	if (s3_read_stream(p, p->body, (size_t)s3_stream_part_size(0), &len, err) != 0) return -(int)err->code;
+	p->size = (int64_t)len;
+	if (p->size == s3_stream_part_size(0)) return wants_parts(p, err);
+	sum_body(p);
+	return 0;
+}
+
 /** Reads a small file; hashes a larger one, which is read again as it is sent. */
 static int read_file(struct s3_putting *p, struct err *err) {
-	if (p->is_read) return 0;
 	if (p->fd < 0 && open_file(p, err) != 0) return -(int)err->code;
+	if (p->size > S3_PART_SIZE) return wants_parts(p, err);
 	if ((uint64_t)p->size > IN_MEMORY_MAX) {
 		if (s3_read_range(p, 0, p->size, p->hash, &p->crc, err) != 0) return -(int)err->code;
 	} else {
 		free(p->body);
 		p->body = mem_zalloc((size_t)p->size + 1);
-		if (read_at(p, p->body, (size_t)p->size, 0, err) != 0) return -(int)err->code;
-		if (needs_hash(p)) digest_sha256_hex(p->body, (size_t)p->size, p->hash);
-		if (s3_sends_checksum(p->op.s3)) p->crc = crc_add(CRC_64NVME, CRC_INIT, p->body, (size_t)p->size);
+		if (s3_read_at(p, p->body, (size_t)p->size, 0, err) != 0) return -(int)err->code;
+		sum_body(p);
 	}
-	p->is_read = true;
 	return 0;
 }
 
@@ -140,7 +177,7 @@ static int on_source(size_t offset, void *data, size_t size, size_t *ret_len, vo
 	struct s3_putting *p = putting_of(arg);
 
 	if (size > S3_READ_SIZE) size = S3_READ_SIZE;
-	if (read_at(p, data, size, (int64_t)offset, err) != 0) return -(int)err->code;
+	if (s3_read_at(p, data, size, (int64_t)offset, err) != 0) return -(int)err->code;
 	*ret_len = size;
 	return 0;
 }
@@ -148,7 +185,8 @@ static int on_source(size_t offset, void *data, size_t size, size_t *ret_len, vo
 static int on_prepare(struct s3_request *r, struct arena *arena, struct strs *headers, struct err *err) {
 	struct s3_putting *p = putting_of(r);
 
-	if (read_file(p, err) != 0) return -(int)err->code;
+	if (!p->is_read && (p->spec.name ? read_file(p, err) : read_first(p, err)) != 0) return -(int)err->code;
+	p->is_read = true;
 	r->body = p->body;
 	r->body_len = (size_t)p->size;
 	r->on_source = p->body ? NULL : on_source;
@@ -184,7 +222,14 @@ void s3_put_ended(struct s3_putting *p, struct err *err) {
 	s3_finish(&p->op);
 }
 
-static void on_end(struct s3_request *r, struct err *err) { s3_put_ended(putting_of(r), err); }
+static void on_end(struct s3_request *r, struct err *err) {
+	struct s3_putting *p = putting_of(r);
+
+	if (p->wants_parts)
+		s3_parts_begin(p);
+	else
+		s3_put_ended(p, err);
+}
 
 void s3_put(struct s3 *s3, const struct s3_put *spec) {
 	struct s3_putting *p = mem_zalloc(sizeof *p);

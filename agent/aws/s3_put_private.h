@@ -10,6 +10,8 @@
 /** Read, hashed or sent at once. */
 #define S3_READ_SIZE ((size_t)256 * 1024)
 
+struct s3_parts;
+
 struct s3_putting {
 	struct s3_op op;
 	struct s3_request request; /* the PUT; the beginning and end of a multipart upload */
@@ -21,7 +23,9 @@ struct s3_putting {
 	int64_t size;
 	char hash[SHA256_HEX_SIZE];
 	uint64_t crc;
-	bool is_read; /* hash and crc are known */
+	bool is_read;	  /* hash and crc are known */
+	bool wants_parts; /* is larger than one PUT should be */
+	struct s3_parts *parts;
 	struct s3_done done;
 };
 
@@ -46,3 +50,13 @@ void s3_put_ended(struct s3_putting *p, struct err *err);
 
 /** "application/json" for "x.json", else application/octet-stream. */
 const char *s3_content_type(const char *name);
+
+/** Exactly len bytes of the file; ERR_BUSY when it has become shorter. */
+CHECK_RESULT int s3_read_at(const struct s3_putting *p, void *data, size_t len, int64_t offset, struct err *err);
+
+/** Reads from the stream until data is full or it has ended. */
+CHECK_RESULT int s3_read_stream(struct s3_putting *p, char *data, size_t size, size_t *ret_len, struct err *err);
+
+/** Goes on with a multipart upload: the file is open, or body holds the first part of a stream. */
+void s3_parts_begin(struct s3_putting *p);
+void s3_parts_free(struct s3_parts *parts);

@@ -5,6 +5,7 @@
 #include "aws/call.h"
 #include "aws/cred.h"
 #include "aws/s3_private.h"
+#include "aws/s3_writer.h"
 #include "aws/sigv4.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -68,6 +69,7 @@ static void leave(struct s3_request *r) {
 void s3_send(struct s3_request *r) {
 	r->attempt = 1;
 	r->began_ms = clock_mono_ms();
+	r->progress = 0;
 	r->cures = (struct call_cures){0};
 	r->failure = (struct call_failure){0};
 	put(&s3_of(r)->lanes[r->lane], r, S3_QUEUED);
@@ -260,6 +262,7 @@ static void on_http_end(const struct http_response *answer, struct err *err, voi
 			return;
 		}
 		if (s3->tokens < TOKENS_MAX) s3->tokens++;
+		if (!r->on_source) s3->stats.sent_bytes += (int64_t)r->body_len;
 		s3_pace_done(&s3->pace, r->progress + (int64_t)r->body_len);
 		r->progress = 0;
 		end(r, NULL);
@@ -287,7 +290,7 @@ static struct s3_request *next(struct s3 *s3) {
 	struct s3_request *bulk = s3->lanes[S3_LANE_BULK].first, *small = s3->lanes[S3_LANE_SMALL].first;
 
 	if (s3->lanes[S3_LANE_CONTROL].first) return s3->lanes[S3_LANE_CONTROL].first;
-	if (bulk && (!small || s3->sent_bulk < s3->pace.jobs / 2)) return bulk;
+	if (bulk && s3->sent_bulk < S3_RANGES_MAX && (!small || s3->sent_bulk < s3->pace.jobs / 2)) return bulk;
 	return small;
 }
 

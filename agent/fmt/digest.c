@@ -39,6 +39,10 @@ void digest_sha1(const void *data, size_t len, unsigned char ret_digest[SHA1_SIZ
 	must(EVP_Digest(data ? data : "", len, ret_digest, NULL, EVP_sha1(), NULL) == 1);
 }
 
+void digest_md5(const void *data, size_t len, unsigned char ret_digest[MD5_SIZE]) {
+	must(EVP_Digest(data ? data : "", len, ret_digest, NULL, EVP_md5(), NULL) == 1);
+}
+
 void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 			unsigned char ret_mac[SHA256_SIZE]) {
 	must(HMAC(algorithm(), key ? key : "", (int)key_len, data ? data : (const void *)"", len, ret_mac, NULL) !=

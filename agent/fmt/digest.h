@@ -19,6 +19,10 @@ void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_
 #define SHA1_SIZE 20
 void digest_sha1(const void *data, size_t len, unsigned char ret_digest[SHA1_SIZE]);
 
+/** For Content-MD5, which some requests of S3 demand, and for its ETags; never for anything else. */
+#define MD5_SIZE 16
+void digest_md5(const void *data, size_t len, unsigned char ret_digest[MD5_SIZE]);
+
 /** Lower-case hexadecimal of n bytes into hex (2 * n + 1); returns hex. */
 char *digest_hex(const unsigned char *bytes, size_t n, char *hex);
 
