@@ -45,6 +45,7 @@ int cmd_explain(struct context *ctx, int argc, char **argv);
 int cmd_facts(struct context *ctx, int argc, char **argv);
 int cmd_logs(struct context *ctx, int argc, char **argv);
 int cmd_plan(struct context *ctx, int argc, char **argv);
+int cmd_report(struct context *ctx, int argc, char **argv);
 int cmd_schema(struct context *ctx, int argc, char **argv);
 int cmd_status(struct context *ctx, int argc, char **argv);
 int cmd_userdata(struct context *ctx, int argc, char **argv);

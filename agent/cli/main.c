@@ -26,6 +26,7 @@ static const struct verb verbs[] = {
 	{"status", "show what runs, how far it is, what failed", cmd_status},
 	{"wait", "wait until the run is ready or has failed", cmd_wait},
 	{"logs", "show what the steps wrote", cmd_logs},
+	{"report", "show where the time went, from launch to ready", cmd_report},
 	{"doctor", "look whether this machine, or its GPUs, can do the work", cmd_doctor},
 	{"boot", "keep a recipe and start the work in the background, at every boot again", cmd_boot},
 	{"userdata", "print the user-data that starts recipes on a new instance", cmd_userdata},

@@ -24,6 +24,9 @@ enum step_status {
 struct step_view {
 	const char *id, *name, *type;
 	bool is_background;
+	const size_t *needs; /* indices of the steps that must have ended before it starts */
+	size_t needs_count;
+	size_t held_by; /* of one whose needs have ended: 1 + the running step that has what it must have; else 0 */
 	enum step_status status;
 	char text[256];			    /* what it is doing or why it ended so: "installing 14 of 61 wheels" */
 	int64_t done, total;		    /* of its own unit; total 0: unknown */
@@ -40,6 +43,7 @@ struct step_view {
 	char log_path[256];		    /* of its step log */
 };
 
+/** Times are those of the wall clock as it is now: when it is set, they are all set with it. */
 struct run_view {
 	const char *run_id; /* "20261120-130501-3f9a" */
 	const char *recipe; /* "daily-driver@3f9a1c2e" */
@@ -53,7 +57,8 @@ struct run_view {
 	int percent;	    /* 0..100 over all steps, with the running steps' own progress */
 	char error[600];    /* "step 7 'R' failed: …", of the first failure; "" while there is none */
 	size_t warnings;
-	char gpu[257]; /* the gate's verdict; "" while there is none */
+	char gpu[257];	      /* the gate's verdict; "" while there is none */
+	const char *question; /* what the terminal is asked just now, or NULL */
 };
 
 enum event_type {
@@ -73,6 +78,7 @@ enum event_type {
 struct event {
 	enum event_type type;
 	int64_t at_ms;		 /* wall clock */
+	int64_t since_ms;	 /* since the run began, by a clock that is never set */
 	size_t step;		 /* index, or SIZE_MAX for the run as a whole */
 	const char *text, *diff; /* may be NULL */
 };

@@ -46,6 +46,7 @@ struct run {
 	const struct plan *plan;
 	struct step_run *steps;
 	struct run_view view;
+	int64_t began_mono_ms, clock_offset_ms; /* wall clock less monotonic, as it was last */
 	struct arena arena;
 	int epoll_fd, signal_fd;
 	size_t running;
@@ -62,6 +63,7 @@ void run_view_init(struct run *run);
 void run_view_clear(struct run *run);
 void run_emit(struct run *run, enum event_type type, size_t step, const char *text, const char *diff);
 void run_view_count(struct run *run);			       /* done, total, percent anew */
+void run_view_clock(struct run *run);			       /* follows a clock that was set */
 void run_set_text(char *field, size_t size, const char *text); /* redacted, cut at a character boundary */
 
 /** run_step.c: one step's life. */
