@@ -60,6 +60,7 @@ struct s3_bucket {
 	struct s3_upload *uploads; /* newest last */
 	bool keeps;		   /* uploaded bytes stay, and their ETags are MD5 */
 	bool has_checksums;	   /* CRC64NVME of made-up objects */
+	bool is_public;		   /* unsigned requests are served */
 	bool encodes_plus;	   /* listings give a space as "+", as some servers do */
 	int redirect;		   /* for another region: 400, 301 or 307 */
 };

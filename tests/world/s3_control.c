@@ -19,6 +19,8 @@ static bool set_bucket(struct s3_bucket *b, const char *name, const char *value)
 		b->has_checksums = is_on(value);
 	else if (strcmp(name, "plus") == 0)
 		b->encodes_plus = is_on(value);
+	else if (strcmp(name, "public") == 0)
+		b->is_public = is_on(value);
 	else if (strcmp(name, "region") == 0)
 		snprintf(b->region, sizeof b->region, "%s", value);
 	else if (strcmp(name, "redirect") == 0)

@@ -197,7 +197,8 @@ void s3_serve(struct world *w, struct s3_conn *c) {
 	struct refusal refusal;
 
 	s3_sink_end(&c->sink, &c->request);
-	if (!sigv4_verify(w, &c->request, "s3", c->fault.skew_s, &refusal))
+	bool is_open = c->bucket && c->bucket->is_public && !http_get_header(&c->request, "authorization");
+	if (!is_open && !sigv4_verify(w, &c->request, "s3", c->fault.skew_s, &refusal))
 		return s3_error(c, refusal.status, refusal.code, refusal.message);
 	if (is_misplaced(c)) return;
 	if (!c->bucket && c->kind != KIND_LIST_BUCKETS && c->kind != KIND_S3_OTHER)
