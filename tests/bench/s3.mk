@@ -20,3 +20,7 @@ build/s3-rivals/.made: tests/bench/rivals.txt
 .PHONY: s3-tools s3-servers bench-s3 s3-kill s3-soak
 s3-servers: $(S3_SERVERS)
 s3-tools: $(S3_SERVERS) $(S3_RIVALS)
+
+# make bench-s3: the S3 client beside its rivals, minutes; ARGS="--quick", or "--rows small-down --runs 3".
+bench-s3: $(B)/dsagent $(B)/tests/world $(B)/tests/tree $(B)/tests/discard $(S3_RIVALS)
+	DSAGENT_BUILD=$(B) python3 tests/bench/bench_s3.py --agent $(B)/dsagent $(ARGS)

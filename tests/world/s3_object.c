@@ -94,7 +94,8 @@ void s3_get_object(struct world *w, struct s3_conn *c) {
 	if (is_archived(o) && c->kind == KIND_GET_OBJECT)
 		return s3_error(c, 403, "InvalidObjectState",
 				"The operation is not valid for the object's storage class");
-	if (o->is_dropped) return s3_error(c, 404, "NoSuchKey", "This bucket does not keep what is uploaded.");
+	if (o->is_dropped && c->kind == KIND_GET_OBJECT)
+		return s3_error(c, 404, "NoSuchKey", "This bucket does not keep what is uploaded.");
 	int status = read_range(c->fault.ignores_range ? NULL : range_text, o->size, &range);
 	if (status == 416) return s3_error(c, 416, "InvalidRange", "The requested range is not satisfiable");
 	send_object(c, o, status ? status : 200, range);

@@ -241,7 +241,7 @@ static bool payload_hash(const struct request *r, bool trusts_hash, char out[65]
 	if (r->body_sha256[0])
 		snprintf(out, 65, "%s", r->body_sha256);
 	else
-		sha256_hex(r->body ? r->body : "", r->body_len, out);
+		sha256_hex(r->body ? r->body : "", r->body ? r->body_len : 0, out);
 	if (!told || strcmp(told, out) == 0) return true;
 	if (!trusts_hash && strcmp(told, "UNSIGNED-PAYLOAD") != 0 && !text_starts(told, "STREAMING-")) return false;
 	snprintf(out, 65, "%s", told);
