@@ -28,7 +28,7 @@ $(B)/tests/world-o/%.o: tests/world/%.c | $(B)/.deps
 
 $(B)/tests/world: $(WORLD_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(WORLD_OBJ) -lcrypto -lpthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(WORLD_OBJ) -lcrypto -lpthread -lm
 
 # What drives the shipped binary from outside. VENV is shared by all build folders.
 VENV      := build/venv
