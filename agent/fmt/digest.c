@@ -69,16 +69,23 @@ struct digest {
 	EVP_MD_CTX *ctx;
 };
 
-struct digest *digest_new(void) {
+static struct digest *digest_begin(const EVP_MD *md) {
 	struct digest *d = mem_zalloc(sizeof *d);
 	d->ctx = EVP_MD_CTX_new();
-	must(d->ctx && EVP_DigestInit_ex2(d->ctx, algorithm(), NULL) == 1);
+	must(d->ctx && EVP_DigestInit_ex2(d->ctx, md, NULL) == 1);
 	return d;
+}
+
+struct digest *digest_new(void) {
+	return digest_begin(algorithm());
+}
+struct digest *digest_new_md5(void) {
+	return digest_begin(EVP_md5());
 }
 
 void digest_add(struct digest *d, const void *data, size_t len) { must(EVP_DigestUpdate(d->ctx, data, len) == 1); }
 
-void digest_end(struct digest *d, unsigned char ret_digest[SHA256_SIZE]) {
+void digest_end(struct digest *d, unsigned char *ret_digest) {
 	must(EVP_DigestFinal_ex(d->ctx, ret_digest, NULL) == 1);
 	digest_free(d);
 }

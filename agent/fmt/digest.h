@@ -32,9 +32,11 @@ char *digest_sha256_hex(const void *data, size_t len, char hex[SHA256_HEX_SIZE])
 /** A running SHA-256. */
 struct digest;
 struct digest *digest_new(void);
+/** The same of MD5, for ETags: digest_end then fills MD5_SIZE bytes. */
+struct digest *digest_new_md5(void);
 void digest_add(struct digest *d, const void *data, size_t len);
-/** Ends it and frees d. */
-void digest_end(struct digest *d, unsigned char ret_digest[SHA256_SIZE]);
+/** Ends it and frees d; ret_digest has room for it. */
+void digest_end(struct digest *d, unsigned char *ret_digest);
 void digest_free(struct digest *d); /* NULL is fine */
 
 /** SHA-256 of what can still be read from fd, as hexadecimal. */
