@@ -6,6 +6,7 @@
 #include "aws/call.h"
 #include "aws/s3_private.h"
 #include "aws/s3_writer.h"
+#include "aws/sigv4.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -67,6 +68,7 @@ int s3_open(const struct s3_options *options, struct s3 **ret_s3, struct err *er
 	if (check_bucket(options->bucket, err) != 0) return -(int)err->code;
 	s3 = mem_zalloc(sizeof *s3);
 	copy_options(s3, options);
+	s3->signer = sigv4_signer_new();
 	s3->tokens = TOKENS_FIRST;
 	s3->temp_seed = clock_random(UINT64_MAX);
 	s3->limit_from_ms = clock_mono_ms();
@@ -95,6 +97,7 @@ void s3_close(struct s3 *s3) {
 	s3->writer = NULL;
 	while (s3->ops) s3_finish(s3->ops);
 	http_multi_close(s3->http);
+	sigv4_signer_free(s3->signer);
 	arena_clear(&s3->target_arena);
 	arena_clear(&s3->arena);
 	free(s3);

@@ -60,19 +60,23 @@ void s3_read_version(const struct http_response *answer, struct s3_version *ret_
 	struct s3_version v = {.size = -1};
 	size_t len;
 	const char *text = http_header_at(answer, "ETag", &len);
-	AUTO_FREE char *modified = http_header(answer, "Last-Modified");
-	int64_t seconds;
 
 	if (text && len >= 2 && text[0] == '"' && text[len - 1] == '"') text++, len -= 2;
 	if (text && len < sizeof v.etag) memcpy(v.etag, text, len);
-	if (call_parse_date(modified, &seconds)) v.modified_at_ms = seconds * 1000;
 	text = http_header_at(answer, answer->status == 206 ? "Content-Range" : "Content-Length", &len);
 	if (text && answer->status == 206 && !read_content_range(text, len, &v.start, &v.size)) v.start = -1;
 	if (text && answer->status != 206) (void)read_number(text, len, &v.size); /* else it stays unknown */
 	*ret_version = v;
 }
 
-bool s3_is_same_version(struct s3_getting *g, const struct s3_version *version) {
+int64_t s3_read_date(const struct http_response *answer, const char *name) {
+	AUTO_FREE char *text = http_header(answer, name);
+	int64_t seconds;
+
+	return call_parse_date(text, &seconds) ? seconds * 1000 : 0;
+}
+
+bool s3_is_same_version(struct s3_getting *g, const struct http_response *answer, const struct s3_version *version) {
 	bool is_other = (*g->etag && *version->etag && !str_eq(g->etag, version->etag)) ||
 			(g->size >= 0 && version->size >= 0 && g->size != version->size);
 
@@ -82,7 +86,7 @@ bool s3_is_same_version(struct s3_getting *g, const struct s3_version *version) 
 	}
 	if (!*g->etag) memcpy(g->etag, version->etag, sizeof g->etag);
 	if (g->size < 0) g->size = version->size;
-	if (g->modified_at_ms == 0) g->modified_at_ms = version->modified_at_ms;
+	if (g->modified_at_ms == 0) g->modified_at_ms = s3_read_date(answer, "Last-Modified");
 	return true;
 }
 
@@ -118,7 +122,7 @@ static int on_head(const struct http_response *head, void *arg, struct err *err)
 
 	g->has_head = true;
 	s3_read_version(head, &version);
-	if (!s3_is_same_version(g, &version)) return other_version(err);
+	if (!s3_is_same_version(g, head, &version)) return other_version(err);
 	if (version.start < 0 || version.start > g->received)
 		return err_set(err, ERR_REMOTE, "the server sent another range than it was asked for");
 	g->skip = g->received - version.start;

@@ -33,7 +33,7 @@ struct s3_getting {
 };
 
 /** Takes over what is not known yet; false, has_changed set, when the answer is of another version. */
-bool s3_is_same_version(struct s3_getting *g, const struct s3_version *version);
+bool s3_is_same_version(struct s3_getting *g, const struct http_response *answer, const struct s3_version *version);
 
 /** Headers and query that all GETs of the object have. */
 void s3_add_condition(const struct s3_getting *g, struct arena *arena, struct strs *headers);

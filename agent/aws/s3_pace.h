@@ -1,7 +1,8 @@
 #pragma once
 /*
- * How many requests may be in flight: pure, the caller brings the time. Begins small, doubles while more requests bring
- * more, halves when the service says that it is too much (AIMD), then grows by one at a time.
+ * How many requests may be in flight: pure, the caller brings the time. Begins small; now and then tries twice as many
+ * and keeps them only if they bring more; halves when the service says that it is too much, then grows by one at a time
+ * (AIMD). So a link, a service or a CPU that is full is not loaded further.
  *
  * Source: S3 User Guide, "Performance guidelines" (503 Slow Down; parallel requests).
  */
@@ -10,12 +11,14 @@
 
 struct s3_pace {
 	unsigned jobs, max;
-	bool is_fixed;	      /* jobs was asked for: halves, but never grows past it */
+	bool is_fixed;	      /* jobs was asked for: may be halved, but never grows past it */
 	bool has_slowed;      /* was throttled once: grows by steps */
-	bool was_full;	      /* all jobs were in use in this window */
+	bool was_full;	      /* a request had to wait for another's end in this window */
 	int64_t window_at_ms; /* when it began */
 	int64_t work;	      /* done in it: bytes, and a request counts as many as it costs */
-	int64_t best;	      /* work per second of the best window before the last growth */
+	unsigned before;      /* jobs before the trial of more that is under way; 0: none is */
+	int64_t before_rate;  /* work per second then */
+	int64_t hold_until_ms, hold_ms;
 	int64_t halved_at_ms;
 };
 

@@ -135,6 +135,7 @@ struct s3_version {
 	char etag[S3_ETAG_MAX];
 	int64_t size;  /* of the whole object; -1: not said */
 	int64_t start; /* of the body within it */
-	int64_t modified_at_ms;
 };
 void s3_read_version(const struct http_response *answer, struct s3_version *ret_version);
+/** A date in the headers ("Last-Modified", "Date") as epoch milliseconds; 0: not said. */
+int64_t s3_read_date(const struct http_response *answer, const char *name);

@@ -198,12 +198,10 @@ static int on_prepare(struct s3_request *r, struct arena *arena, struct strs *he
 
 void s3_read_done(const struct http_response *answer, struct s3_done *done) {
 	struct s3_version version;
-	AUTO_FREE char *date = http_header(answer, "Date");
-	int64_t seconds;
 
 	s3_read_version(answer, &version);
 	memcpy(done->etag, version.etag, sizeof done->etag);
-	if (call_parse_date(date, &seconds)) done->modified_at_ms = seconds * 1000;
+	done->modified_at_ms = s3_read_date(answer, "Date");
 }
 
 static int on_answer(struct s3_request *r, const struct http_response *answer, struct err *err) {

@@ -106,7 +106,7 @@ static int on_head(const struct http_response *head, void *arg, struct err *err)
 	if (head->status != 206) {
 		(void)err_set(err, ERR_REMOTE, "the server sent the whole object where a range was asked for");
 		fail(slot->ranges, STEP_WHOLE, err);
-	} else if (!s3_is_same_version(g, &version)) {
+	} else if (!s3_is_same_version(g, head, &version)) {
 		(void)err_set(err, ERR_CANCELLED, "the object was replaced meanwhile");
 	} else if (version.start != s3_window_offset(&slot->ranges->window, slot->index) + slot->received) {
 		(void)err_set(err, ERR_REMOTE, "the server sent another range than it was asked for");
@@ -350,7 +350,7 @@ static int on_head_answer(struct s3_request *request, const struct http_response
 	struct s3_version version;
 
 	s3_read_version(answer, &version);
-	if (!s3_is_same_version(r->g, &version))
+	if (!s3_is_same_version(r->g, answer, &version))
 		return err_set(err, ERR_CANCELLED, "the object was replaced meanwhile");
 	if (s3_verifies(r->g)) s3_check_begin(&r->g->check, answer);
 	if (r->g->check.how == S3_CHECK_SHA256) s3_check_clear(&r->g->check); /* cannot be made of those of ranges */

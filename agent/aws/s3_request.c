@@ -124,18 +124,18 @@ static char *sign(struct s3_request *r, const struct cred *cred, const char *pat
 	int64_t now = clock_now_ms() / 1000 + s3->aws->clock_skew_s;
 	char *token_line = add_headers(r, cred, now);
 
-	strs_add(&r->headers, sigv4_authorization(
-				      &(struct sigv4_request){
-					      .method = r->method,
-					      .path = path,
-					      .query = r->query,
-					      .headers = &r->headers,
-					      .payload_hash = r->payload_hash,
-					      .region = s3->target.region,
-					      .service = "s3",
-					      .now = now,
-				      },
-				      cred, &r->arena));
+	strs_add(&r->headers, sigv4_sign(s3->signer,
+					 &(struct sigv4_request){
+						 .method = r->method,
+						 .path = path,
+						 .query = r->query,
+						 .headers = &r->headers,
+						 .payload_hash = r->payload_hash,
+						 .region = s3->target.region,
+						 .service = "s3",
+						 .now = now,
+					 },
+					 cred, &r->arena));
 	return token_line;
 }
 
@@ -273,8 +273,9 @@ static void on_http_end(const struct http_response *answer, struct err *err, voi
 }
 
 static void send_now(struct s3 *s3, struct s3_request *r) {
-	struct err err = {0};
+	struct err err;
 
+	err_clear(&err);
 	leave(r);
 	if (start(r, &err) != 0) {
 		end(r, &err);

@@ -11,6 +11,7 @@
 #include "aws/s3_check.h"
 #include "aws/s3_file.h"
 #include "aws/s3_parts.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "fmt/xml.h"
@@ -48,7 +49,7 @@ static void add_file_lines(const struct s3_parts *parts, struct buf *out) {
 static void write_note(const struct s3_parts *parts) {
 	AUTO_BUF struct buf text = BUF_INIT(NOTE_MAX);
 	AUTO_CLOSE int dir = open_state_dir(parts);
-	const struct s3_file_how how = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	const struct s3_file_how how = {0600, (uid_t)-1, (gid_t)-1, clock_now_ms()};
 	struct s3_file file = {0};
 	struct err ignored;
 	char name[NAME_SIZE];
@@ -386,7 +387,7 @@ static int on_found_answer(struct s3_request *r, const struct http_response *ans
 	if (version.size != parts->p->size || !s3_parts_etag(parts, etag) || !str_eq(etag, version.etag))
 		return err_set(err, ERR_REMOTE, "the object is not what was sent");
 	s3_read_done(answer, &parts->p->done);
-	parts->p->done.modified_at_ms = version.modified_at_ms;
+	parts->p->done.modified_at_ms = s3_read_date(answer, "Last-Modified");
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 
 /** Bytes read at once: large enough that the system calls do not show beside the hashing. */
 #define DIGEST_READ_SIZE (64 * 1024)
+#define SHA256_BLOCK 64
 
 static EVP_MD *sha256; /* set once by fetch, then only read */
 
@@ -47,6 +48,54 @@ void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_
 			unsigned char ret_mac[SHA256_SIZE]) {
 	must(HMAC(algorithm(), key ? key : "", (int)key_len, data ? data : (const void *)"", len, ret_mac, NULL) !=
 	     NULL);
+}
+
+/* RFC 2104: the hash states after the key's inner and outer padding. */
+struct digest_hmac {
+	EVP_MD_CTX *inner, *outer, *scratch;
+};
+
+static EVP_MD_CTX *padded(const unsigned char key[SHA256_BLOCK], unsigned char pad) {
+	unsigned char block[SHA256_BLOCK];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	for (size_t i = 0; i < sizeof block; i++) block[i] = key[i] ^ pad;
+	must(ctx && EVP_DigestInit_ex2(ctx, algorithm(), NULL) == 1 && EVP_DigestUpdate(ctx, block, sizeof block) == 1);
+	explicit_bzero(block, sizeof block);
+	return ctx;
+}
+
+struct digest_hmac *digest_hmac_new(const void *key, size_t key_len) {
+	struct digest_hmac *h = mem_zalloc(sizeof *h);
+	unsigned char block[SHA256_BLOCK] = {0};
+
+	if (key_len > sizeof block)
+		digest_sha256(key, key_len, block);
+	else
+		memcpy(block, key, key_len);
+	h->inner = padded(block, 0x36);
+	h->outer = padded(block, 0x5c);
+	h->scratch = EVP_MD_CTX_new();
+	must(h->scratch != NULL);
+	explicit_bzero(block, sizeof block);
+	return h;
+}
+
+void digest_hmac_mac(struct digest_hmac *h, const void *data, size_t len, unsigned char ret_mac[SHA256_SIZE]) {
+	unsigned char inner[SHA256_SIZE];
+
+	must(EVP_MD_CTX_copy_ex(h->scratch, h->inner) == 1 && EVP_DigestUpdate(h->scratch, data, len) == 1 &&
+	     EVP_DigestFinal_ex(h->scratch, inner, NULL) == 1);
+	must(EVP_MD_CTX_copy_ex(h->scratch, h->outer) == 1 && EVP_DigestUpdate(h->scratch, inner, sizeof inner) == 1 &&
+	     EVP_DigestFinal_ex(h->scratch, ret_mac, NULL) == 1);
+}
+
+void digest_hmac_free(struct digest_hmac *h) {
+	if (!h) return;
+	EVP_MD_CTX_free(h->inner); /* OpenSSL wipes what it frees */
+	EVP_MD_CTX_free(h->outer);
+	EVP_MD_CTX_free(h->scratch);
+	free(h);
 }
 
 char *digest_hex(const unsigned char *bytes, size_t n, char *hex) {

@@ -15,6 +15,12 @@ void digest_sha256(const void *data, size_t len, unsigned char ret_digest[SHA256
 void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 			unsigned char ret_mac[SHA256_SIZE]);
 
+/** HMAC-SHA256 with one key many times: the key is taken in once. */
+struct digest_hmac;
+struct digest_hmac *digest_hmac_new(const void *key, size_t key_len);
+void digest_hmac_mac(struct digest_hmac *hmac, const void *data, size_t len, unsigned char ret_mac[SHA256_SIZE]);
+void digest_hmac_free(struct digest_hmac *hmac); /* wipes; NULL is fine */
+
 /** For OpenPGP fingerprints of version 4, which are SHA-1; never for anything else. */
 #define SHA1_SIZE 20
 void digest_sha1(const void *data, size_t len, unsigned char ret_digest[SHA1_SIZE]);
