@@ -8,8 +8,7 @@
 #include "base/str.h"
 
 #define SCHEME "s3://"
-/* S3 User Guide, "Bucket naming rules": 3 to 63; older buckets of us-east-1 have up to 255. */
-#define BUCKET_MIN 3
+/* S3 User Guide, "Bucket naming rules": 3 to 63; older buckets of us-east-1 have up to 255. Other services have fewer. */
 #define BUCKET_MAX 255
 
 bool s3url_is(const char *text) { return str_starts(text, SCHEME); }
@@ -17,7 +16,7 @@ bool s3url_is(const char *text) { return str_starts(text, SCHEME); }
 static bool is_bucket_name(const char *name) {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
 	size_t n = strlen(name);
-	return n >= BUCKET_MIN && n <= BUCKET_MAX && strspn(name, letters) == n && name[0] != '.' && name[0] != '-';
+	return n <= BUCKET_MAX && strspn(name, letters) == n && name[0] != '.' && name[0] != '-';
 }
 
 int s3url_parse(const char *text, struct arena *arena, struct s3url *ret_url, struct err *err) {
