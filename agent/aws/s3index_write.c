@@ -18,7 +18,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 
-#define BATCH_BYTES ((size_t)2 * 1024 * 1024)
+#define BATCH_BYTES ((size_t)1024 * 1024)
 /* Pieces at most: beyond them, some ten million entries, the rest is left out and looked at anew next time. */
 #define PIECES_MAX 256
 #define OUT_SIZE (64 * 1024)

@@ -17,6 +17,7 @@
 struct err;
 struct fs_root;
 struct s3;
+struct s3_object;
 
 enum s3sync_verb { S3SYNC_DOWNLOAD, S3SYNC_UPLOAD, S3SYNC_DELETE, S3SYNC_FOLDER, S3SYNC_OWNER, S3SYNC_NOTICE };
 
@@ -59,6 +60,8 @@ struct s3sync_options {
 	gid_t gid;
 	bool (*is_cancelled)(void *arg); /* may be NULL */
 	void (*on_event)(const struct s3sync_event *event, void *arg);
+	/** Each object of the listing, after filters, in order; may be NULL. */
+	void (*on_object)(const struct s3_object *object, void *arg);
 	/** Now and then, at most every 200 ms. May be NULL. */
 	void (*on_progress)(const struct s3sync_counts *counts, void *arg);
 	void *arg;

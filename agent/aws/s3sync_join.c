@@ -190,6 +190,7 @@ static void count(struct s3sync *s, const struct row *row) {
 		s->sources += is_file;
 	}
 	if (!row->object) return;
+	if (s->o->on_object) s->o->on_object(row->object, s->o->arg);
 	s->counts.objects++;
 	s->counts.objects_bytes += row->object->size;
 	digest_add(s->digest, row->object->key, strlen(row->object->key) + 1);

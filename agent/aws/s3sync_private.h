@@ -20,7 +20,7 @@
 struct s3sum;
 
 /** Files known to need copying that wait for a place: the join goes no further ahead. */
-#define S3SYNC_QUEUE_MAX 16384
+#define S3SYNC_QUEUE_MAX 8192
 /** Files whose place is taken by something that is to be deleted first. */
 #define S3SYNC_DEFERRED_MAX 10000
 
