@@ -8,6 +8,7 @@ import warnings
 
 import boto3
 import botocore.config
+import botocore.exceptions
 
 from harness import S3_KEY, S3_SECRET, S3_TOKEN, TOP, World, wait_until
 
@@ -53,7 +54,13 @@ class Server:
         return name
 
     def put(self, bucket, key, body=b"", **how):
-        return self.boto.put_object(Bucket=bucket, Key=key, Body=body, **how)
+        for left in (2, 1, 0):
+            try:
+                return self.boto.put_object(Bucket=bucket, Key=key, Body=body, **how)
+            except botocore.exceptions.ClientError as error:
+                # versitygw at times takes the body that follows boto3's "Expect" for the next request.
+                if not left or error.response["Error"]["Code"] != "BadRequest":
+                    raise
 
     def get(self, bucket, key):
         return self.boto.get_object(Bucket=bucket, Key=key)["Body"].read()

@@ -1,5 +1,7 @@
 """`server`: every S3 there is, one after the other. `s3`: the world's S3, for faults. `Box`: dsagent with a folder."""
 
+import pathlib
+
 import pytest
 
 from harness import Agent, World
@@ -38,15 +40,19 @@ def s3(world):
 
 
 class Box(Agent):
-    """dsagent that speaks with one server, and a folder to sync."""
+    """dsagent that speaks with one server, and a folder to sync. Its root is the box, where its state lies too."""
 
     def __init__(self, folder, server):
         super().__init__(folder)
-        self.server, self.data = server, folder / "data"
+        self.server, self.data, self.tree = server, folder / "data", folder
         self.env.update(server.env)
 
-    def sync(self, source, target, *options, **how):
-        return self.run("sync", *options, source, target, **how)
+    def argv(self, *args):
+        inside = lambda a: "/" + str(a.relative_to(self.folder)) if isinstance(a, pathlib.PurePath) else str(a)
+        return [str(self.binary), "--root", str(self.folder), *map(inside, args)]
+
+    def sync(self, *args, **how):
+        return self.run("sync", *args, **how)
 
     def temporaries(self):
         """What an interrupted transfer may leave, and nobody else may see."""

@@ -129,7 +129,7 @@ def test_ls(any_box, server):
 
 @pytest.mark.parametrize("change, said", [
     ({"AWS_SECRET_ACCESS_KEY": "wrong"}, ("SignatureDoesNotMatch",)),
-    ({"AWS_ACCESS_KEY_ID": "AKIANOBODY"}, ("InvalidAccessKeyId", "AccessDenied")),
+    ({"AWS_ACCESS_KEY_ID": "AKIANOBODY"}, ("InvalidAccessKeyId", "XAdminUserNotFound")),
 ])
 def test_wrong_keys_are_told_by_the_service_s_own_word(any_box, server, change, said):
     bucket = server.bucket()
