@@ -21,7 +21,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/e2e"))
 
-from harness import BUILD, S3_KEY, S3_SECRET, S3_TOKEN, World  # noqa: E402
+from harness import BUILD, S3_KEY, S3_SECRET, S3_TOKEN, World, tree_lines  # noqa: E402
 
 BUCKET, RUN_LIMIT_S = "bench", 900
 OPERATIONS = ["ListObjectsV2", "GetObject", "HeadObject", "PutObject", "DeleteObject", "DeleteObjects",
@@ -102,10 +102,6 @@ class Place:
     def server_cpu(self):
         fields = Path(f"/proc/{self.world.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def tree(self, folder):
-        return subprocess.run([self.build / "tests/tree", str(folder)], capture_output=True, text=True, check=True,
-                              errors="surrogateescape").stdout
 
     def sample(self, argv, env):
         """One run; a failure is a result too."""
@@ -269,7 +265,7 @@ def run_down(place, row, client, folder, keeps):
     argv = client.resync if row.way == "resync" else client.down
     result = place.sample(filled(argv, SRC="SRC", DIR=folder), client.env)
     place.world.faults()
-    result["tree"] = place.tree(folder) == place.manifest
+    result["tree"] = tree_lines(folder) == place.manifest
     return result
 
 
@@ -300,7 +296,7 @@ def fetch_source(place, agent_client, folder):
     """The bucket's contents as files, for uploads and resyncs: by dsagent, checked against the manifest."""
     empty(folder)
     result = place.sample(filled(agent_client.down, SRC="SRC", DIR=folder), agent_client.env)
-    if result["code"] or place.tree(folder) != place.manifest:
+    if result["code"] or tree_lines(folder) != place.manifest:
         sys.exit("bench-s3: the source could not be prepared")
 
 

@@ -24,3 +24,10 @@ s3-tools: $(S3_SERVERS) $(S3_RIVALS)
 # make bench-s3: the S3 client beside its rivals, minutes; ARGS="--quick", or "--rows small-down --runs 3".
 bench-s3: $(B)/dsagent $(B)/tests/world $(B)/tests/tree $(B)/tests/discard $(S3_RIVALS)
 	DSAGENT_BUILD=$(B) python3 tests/bench/bench_s3.py --agent $(B)/dsagent $(ARGS)
+
+# A thousand moments to kill it at; a million small objects with its memory watched.
+s3-kill: $(B)/dsagent $(B)/tests/world $(B)/tests/tree $(VENV)/.made
+	S3_KILLS=1000 $(TEST_ENV) $(PYTEST) tests/e2e/test_s3_kill.py $(ARGS)
+
+s3-soak: $(B)/dsagent $(B)/tests/world $(B)/tests/tree $(VENV)/.made
+	S3_SOAK=1000000 $(TEST_ENV) $(PYTEST) -s tests/e2e/test_s3_soak.py $(ARGS)

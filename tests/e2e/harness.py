@@ -58,6 +58,12 @@ def tree_hash(root):
     return digest.hexdigest()
 
 
+def tree_lines(folder):
+    """`CRC32C SIZE PATH` of every file, as the world prints a manifest."""
+    return subprocess.run([BUILD / "tests" / "tree", str(folder)], capture_output=True, text=True, check=True,
+                          errors="surrogateescape").stdout
+
+
 def children_of(pid):
     """Every descendant of pid."""
     parents = {}

@@ -165,7 +165,7 @@ static int begin_request(struct world *w, struct s3_conn *c) {
 }
 
 static int take_head(struct world *w, struct s3_conn *c) {
-	char *end = c->in.len ? strstr(c->in.at, "\r\n\r\n") : NULL;
+	char *end = c->in.len ? memmem(c->in.at, c->in.len, "\r\n\r\n", 4) : NULL;
 
 	if (!end) {
 		char buffer[16 * 1024];
@@ -183,7 +183,6 @@ static int take_head(struct world *w, struct s3_conn *c) {
 	free(head);
 	c->in.len -= len;
 	memmove(c->in.at, c->in.at + len, c->in.len);
-	c->in.at[c->in.len] = '\0';
 	return is_http ? begin_request(w, c) : -1;
 }
 

@@ -194,10 +194,12 @@ static void (*operation(enum kind kind))(struct world *, struct s3_conn *) {
 }
 
 void s3_serve(struct world *w, struct s3_conn *c) {
+	const char *told = http_get_header(&c->request, "x-amz-content-sha256");
 	struct refusal refusal;
 
 	s3_sink_end(&c->sink, &c->request);
-	bool is_open = c->bucket && c->bucket->is_public && !http_get_header(&c->request, "authorization");
+	bool is_open = c->bucket && c->bucket->is_public && !http_get_header(&c->request, "authorization") &&
+		       !strstr(c->request.query, "X-Amz-Signature=");
 	if (!is_open && !sigv4_verify(w, &c->request, "s3", c->fault.skew_s, &refusal))
 		return s3_error(c, refusal.status, refusal.code, refusal.message);
 	if (is_misplaced(c)) return;
@@ -206,6 +208,8 @@ void s3_serve(struct world *w, struct s3_conn *c) {
 	if (!c->bucket && c->kind == KIND_S3_OTHER && strcmp(c->request.method, "PUT") != 0)
 		return s3_error(c, 404, "NoSuchBucket", "The specified bucket does not exist");
 	if (strlen(c->key) > S3_KEY_MAX) return s3_error(c, 400, "KeyTooLongError", "Your key is too long");
+	if (strstr(told ? told : "", "STREAMING-"))
+		return s3_error(c, 501, "NotImplemented", "Bodies in signed chunks are not implemented");
 	if (!c->sink.is_as_told)
 		return s3_error(c, 400, "BadDigest", "The digest you specified did not match what we received.");
 	operation(c->kind)(w, c);

@@ -200,6 +200,10 @@ struct fault fault_take(struct world *world, enum kind kind, const char *target)
 /** Replaces all faults by those of the text; on an error false and *ret_error (malloc). */
 bool fault_parse(struct world *world, const char *text, char **ret_error);
 
+/* world_canonical.c */
+/** The canonical request; NULL when a signed header is not there. */
+char *sigv4_canonical(const struct request *request, const char *signed_headers, bool is_s3, const char *payload_hash);
+
 /* world_sigv4.c */
 struct refusal {
 	int status;

@@ -14,10 +14,12 @@
 #include "world.h"
 
 #define WINDOW_S (15 * 60)
-#define QUERY_MAX 256 /* parameters; more are not looked at and the signature differs */
 
 struct credential {
 	char access_key[64], date[16], region[64], service[32], signed_headers[1024], signature[80];
+	char at[32], token[256]; /* x-amz-date and the session token, "" */
+	bool is_url;		 /* presigned: all of it is in the query */
+	long live_s;		 /* from `at` on */
 };
 
 static void hex(const unsigned char *data, size_t len, char *out) {
@@ -55,24 +57,61 @@ static bool take_part(const char *header, const char *name, char *out, size_t si
 	return true;
 }
 
-static bool parse_authorization(const char *header, struct credential *c) {
-	char scope[256], terminator[32];
+static bool parse_scope(const char *scope, struct credential *c) {
+	char terminator[32];
 
-	if (!text_starts(header, "AWS4-HMAC-SHA256 ")) return false;
-	if (!take_part(header, "Credential=", scope, sizeof scope) ||
-	    !take_part(header, "SignedHeaders=", c->signed_headers, sizeof c->signed_headers) ||
-	    !take_part(header, "Signature=", c->signature, sizeof c->signature))
-		return false;
 	return sscanf(scope, "%63[^/]/%15[^/]/%63[^/]/%31[^/]/%31s", c->access_key, c->date, c->region, c->service,
 		      terminator) == 5 &&
 	       strcmp(terminator, "aws4_request") == 0;
 }
 
-bool sigv4_region(const struct request *r, char *out, size_t size) {
-	struct credential c;
+static void copy(char *out, size_t size, const char *text) { snprintf(out, size, "%s", text ? text : ""); }
+
+static bool parse_header(const struct request *r, const char *header, struct credential *c) {
+	char scope[256];
+
+	copy(c->at, sizeof c->at, http_get_header(r, "x-amz-date"));
+	copy(c->token, sizeof c->token, http_get_header(r, "x-amz-security-token"));
+	c->live_s = WINDOW_S;
+	return text_starts(header, "AWS4-HMAC-SHA256 ") && take_part(header, "Credential=", scope, sizeof scope) &&
+	       take_part(header, "SignedHeaders=", c->signed_headers, sizeof c->signed_headers) &&
+	       take_part(header, "Signature=", c->signature, sizeof c->signature) && parse_scope(scope, c);
+}
+
+static bool take_parameter(const struct request *r, const char *name, char *out, size_t size) {
+	char *value = http_form_value(r->query, name);
+
+	copy(out, size, value);
+	free(value);
+	return *out;
+}
+
+static bool parse_url(const struct request *r, struct credential *c) {
+	char scope[256], live[32];
+
+	c->is_url = true;
+	(void)take_parameter(r, "X-Amz-Security-Token", c->token, sizeof c->token);
+	if (!take_parameter(r, "X-Amz-Credential", scope, sizeof scope) || !parse_scope(scope, c) ||
+	    !take_parameter(r, "X-Amz-SignedHeaders", c->signed_headers, sizeof c->signed_headers) ||
+	    !take_parameter(r, "X-Amz-Signature", c->signature, sizeof c->signature) ||
+	    !take_parameter(r, "X-Amz-Date", c->at, sizeof c->at) ||
+	    !take_parameter(r, "X-Amz-Expires", live, sizeof live))
+		return false;
+	c->live_s = strtol(live, NULL, 10);
+	return c->live_s > 0 && c->live_s <= 7 * 24 * 3600;
+}
+
+static bool parse_authorization(const struct request *r, struct credential *c) {
 	const char *header = http_get_header(r, "authorization");
 
-	if (!header || !parse_authorization(header, &c)) return false;
+	*c = (struct credential){0};
+	return header ? parse_header(r, header, c) : strstr(r->query, "X-Amz-Signature=") && parse_url(r, c);
+}
+
+bool sigv4_region(const struct request *r, char *out, size_t size) {
+	struct credential c;
+
+	if (!parse_authorization(r, &c)) return false;
 	snprintf(out, size, "%s", c.region);
 	return true;
 }
@@ -85,63 +124,6 @@ static int64_t parse_amz_date(const char *text) {
 	return end && !*end ? (int64_t)timegm(&tm) : -1;
 }
 
-/* One parameter of a query, encoded; value lies behind name in one piece of memory. */
-struct parameter {
-	char *name, *value;
-};
-
-static int compare_parameters(const void *a, const void *b) {
-	const struct parameter *x = a, *y = b;
-	int order = strcmp(x->name, y->name);
-
-	return order ? order : strcmp(x->value, y->value);
-}
-
-static void add_decoded(struct out *out, const char *text, size_t len) {
-	char *decoded = text_url_decode(text, len, false);
-
-	out_add_url(out, decoded, false);
-	free(decoded);
-}
-
-/*
- * Decoded and encoded anew: the client's own encoding must not matter, only what it means. Sorted by name, then value,
- * never by the text of both: "a-b=" comes after "a=".
- */
-static void add_query(struct out *out, const char *query) {
-	struct parameter items[QUERY_MAX];
-	size_t count = 0;
-
-	for (const char *p = query; *p && count < QUERY_MAX;) {
-		size_t item = strcspn(p, "&"), name_len = strcspn(p, "=&");
-		struct out name = {0}, value = {0};
-		add_decoded(&name, p, name_len);
-		if (name_len < item)
-			add_decoded(&value, p + name_len + 1, item - name_len - 1);
-		else
-			out_adds(&value, "");
-		if (item) {
-			items[count++] = (struct parameter){name.at, value.at};
-		} else {
-			free(name.at);
-			free(value.at);
-		}
-		p += item + (p[item] == '&');
-	}
-	qsort(items, count, sizeof *items, compare_parameters);
-	for (size_t i = 0; i < count; i++) {
-		out_print(out, "%s%s=%s", i ? "&" : "", items[i].name, items[i].value);
-		free(items[i].name);
-		free(items[i].value);
-	}
-}
-
-/* A header's value with runs of blanks made one. */
-static void add_value(struct out *out, const char *value) {
-	for (const char *p = value; *p; p++)
-		if (*p != ' ' || p[1] != ' ') out_add(out, p, 1);
-}
-
 static bool is_signed(const struct credential *c, const char *name) {
 	size_t len = strlen(name);
 
@@ -151,47 +133,6 @@ static bool is_signed(const struct credential *c, const char *name) {
 		p += item + (p[item] == ';');
 	}
 	return false;
-}
-
-/* The path as it is signed: encoded once for S3, twice for others. */
-static void add_path(struct out *out, const struct request *r, bool is_s3) {
-	char *decoded = text_url_decode(r->path, strlen(r->path), false);
-
-	if (is_s3) {
-		out_add_url(out, decoded, true);
-	} else {
-		char *path = text_url_encode(decoded, true);
-		out_add_url(out, path, true);
-		free(path);
-	}
-	free(decoded);
-}
-
-/* NULL when a signed header is not there. */
-static char *canonical_request(const struct request *r, const struct credential *c, const char *payload_hash) {
-	struct out out = {0};
-	bool is_complete = true;
-
-	out_print(&out, "%s\n", r->method);
-	add_path(&out, r, strcmp(c->service, "s3") == 0);
-	out_adds(&out, "\n");
-	add_query(&out, r->query);
-	out_adds(&out, "\n");
-	for (const char *p = c->signed_headers; *p;) {
-		size_t item = strcspn(p, ";");
-		char *name = must(strndup(p, item));
-		const char *value = http_get_header(r, name);
-		out_print(&out, "%s:", name);
-		if (value) add_value(&out, value);
-		out_adds(&out, "\n");
-		is_complete = is_complete && value;
-		free(name);
-		p += item + (p[item] == ';');
-	}
-	out_print(&out, "\n%s\n%s", c->signed_headers, payload_hash);
-	if (is_complete) return out.at;
-	free(out.at);
-	return NULL;
 }
 
 /* The key of a day, region and service; the last one is kept. Called with the world's lock held. */
@@ -253,38 +194,45 @@ static bool refuse(struct refusal *ret, int status, const char *code, const char
 	return false;
 }
 
-bool sigv4_verify(const struct world *world, const struct request *r, const char *service, long skew_s,
-		  struct refusal *ret) {
-	struct credential c;
-	char hash[65], expected[65];
-	const char *header = http_get_header(r, "authorization"), *date = http_get_header(r, "x-amz-date");
-	const char *token = http_get_header(r, "x-amz-security-token");
-	int64_t signed_at = date ? parse_amz_date(date) : -1, now = wall_ms() / 1000 + skew_s;
-	bool is_s3 = strcmp(service, "s3") == 0;
+/* Signed by someone we know, and lately. */
+static bool is_known(const struct world *world, const struct credential *c, bool is_s3, int64_t now,
+		     struct refusal *ret) {
+	int64_t signed_at = parse_amz_date(c->at);
 
-	if (!header || signed_at < 0 || !parse_authorization(header, &c))
-		return is_s3 ? refuse(ret, 403, "AccessDenied", "Access Denied")
-			     : refuse(ret, 400, "MissingAuthenticationToken",
-				      "Request is missing Authentication Token");
-	if (is_s3 && token && world->expired_token[0] && strcmp(token, world->expired_token) == 0)
+	if (is_s3 && world->expired_token[0] && strcmp(c->token, world->expired_token) == 0)
 		return refuse(ret, 400, "ExpiredToken", "The provided token has expired.");
-	if (strcmp(c.access_key, world->access_key) != 0 || strcmp(token ? token : "", world->session_token) != 0)
+	if (strcmp(c->access_key, world->access_key) != 0 || strcmp(c->token, world->session_token) != 0)
 		return is_s3 ? refuse(ret, 403, "InvalidAccessKeyId",
 				      "The AWS Access Key Id you provided does not exist in our records.")
 			     : refuse(ret, 401, "AuthFailure",
 				      "AWS was not able to validate the provided access credentials");
-	if (llabs(signed_at - now) > WINDOW_S)
+	if (c->is_url && now > signed_at + c->live_s) return refuse(ret, 403, "AccessDenied", "Request has expired");
+	if (signed_at < 0 || signed_at > now + WINDOW_S || (!c->is_url && signed_at < now - WINDOW_S))
 		return is_s3 ? refuse(ret, 403, "RequestTimeTooSkewed",
 				      "The difference between the request time and the current time is too large.")
 			     : refuse(ret, 400, "RequestExpired", "Request has expired.");
-	bool is_payload = payload_hash(r, world->trusts_payload, hash);
+	return true;
+}
+
+bool sigv4_verify(const struct world *world, const struct request *r, const char *service, long skew_s,
+		  struct refusal *ret) {
+	struct credential c;
+	char hash[65] = "UNSIGNED-PAYLOAD", expected[65];
+	bool is_s3 = strcmp(service, "s3") == 0;
+
+	if (!parse_authorization(r, &c) || !c.at[0])
+		return is_s3 ? refuse(ret, 403, "AccessDenied", "Access Denied")
+			     : refuse(ret, 400, "MissingAuthenticationToken",
+				      "Request is missing Authentication Token");
+	if (!is_known(world, &c, is_s3, wall_ms() / 1000 + skew_s, ret)) return false;
+	bool is_payload = c.is_url || payload_hash(r, world->trusts_payload, hash);
 	if (!is_payload && is_s3)
 		return refuse(ret, 400, "XAmzContentSHA256Mismatch",
 			      "The provided 'x-amz-content-sha256' header does not match what was computed.");
 	char *canonical = NULL;
-	if (is_payload && strcmp(c.service, service) == 0 && strncmp(c.date, date, 8) == 0 && signs_enough(r, &c))
-		canonical = canonical_request(r, &c, hash);
-	if (canonical) sign(&c, world->secret_key, date, canonical, expected);
+	if (is_payload && strcmp(c.service, service) == 0 && strncmp(c.date, c.at, 8) == 0 && signs_enough(r, &c))
+		canonical = sigv4_canonical(r, c.signed_headers, is_s3, hash);
+	if (canonical) sign(&c, world->secret_key, c.at, canonical, expected);
 	bool is_good = canonical && strcmp(expected, c.signature) == 0;
 	free(canonical);
 	return is_good || refuse(ret, 403, "SignatureDoesNotMatch",
