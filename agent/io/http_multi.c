@@ -246,7 +246,9 @@ static void end(struct http_task *task, CURLcode code) {
 	retire(task);
 }
 
-static void reap(struct http_multi *m) {
+/** True when something has ended. */
+static bool reap(struct http_multi *m) {
+	bool has_ended = false;
 	CURLMsg *message;
 	int left;
 
@@ -256,7 +258,9 @@ static void reap(struct http_multi *m) {
 		if (message->msg != CURLMSG_DONE) continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&task);
 		end(task, message->data.result);
+		has_ended = true;
 	}
+	return has_ended;
 }
 
 static void handle_event(struct http_multi *m, const struct epoll_event *event) {
@@ -293,8 +297,8 @@ int http_multi_run(struct http_multi *m, int64_t timeout_ms, struct err *err) {
 	struct epoll_event events[EVENTS_MAX];
 	int n;
 
-	handle_timer(m); /* starts what was added, which may have ended before this turn waits */
-	reap(m);
+	handle_timer(m); /* starts what was added */
+	if (reap(m)) timeout_ms = 0; /* its end may have brought something to start */
 	if (m->timer_at_ms != TIMER_OFF) {
 		int64_t left_ms = m->timer_at_ms - clock_mono_ms();
 
@@ -304,7 +308,7 @@ int http_multi_run(struct http_multi *m, int64_t timeout_ms, struct err *err) {
 	if (n < 0 && errno != EINTR) return err_set_errno(err, errno, "waiting for the network");
 	for (int i = 0; i < n; i++) handle_event(m, &events[i]);
 	handle_timer(m);
-	reap(m);
+	(void)reap(m); /* the caller's turn comes next */
 	return 0;
 }
 
