@@ -297,7 +297,7 @@ int http_multi_run(struct http_multi *m, int64_t timeout_ms, struct err *err) {
 	struct epoll_event events[EVENTS_MAX];
 	int n;
 
-	handle_timer(m); /* starts what was added */
+	handle_timer(m);	     /* starts what was added */
 	if (reap(m)) timeout_ms = 0; /* its end may have brought something to start */
 	if (m->timer_at_ms != TIMER_OFF) {
 		int64_t left_ms = m->timer_at_ms - clock_mono_ms();
