@@ -123,7 +123,7 @@ int s3_read_stream(struct s3_putting *p, char *data, size_t size, size_t *ret_le
 
 /** The whole stream, if one PUT holds it. */
 static int read_first(struct s3_putting *p, struct err *err) {
-	size_t len;
+	size_t len = 0;
 
 	p->body = mem_resize(NULL, (size_t)s3_stream_part_size(0), 1);
 	if (s3_read_stream(p, p->body, (size_t)s3_stream_part_size(0), &len, err) != 0) return -(int)err->code;

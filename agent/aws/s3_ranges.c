@@ -88,12 +88,12 @@ static struct slot *slot_of(void *request) { return (struct slot *)request; /* i
 static int on_prepare(struct s3_request *request, struct arena *arena, struct strs *headers, struct err *err) {
 	struct slot *slot = slot_of(request);
 	const struct s3_window *w = &slot->ranges->window;
-	int64_t offset = s3_window_offset(w, slot->index);
+	int64_t offset = s3_window_offset(w, slot->index), first = offset + slot->received;
+	int64_t last = offset + s3_window_len(w, slot->index) - 1;
 
 	(void)err;
 	s3_add_condition(slot->ranges->g, arena, headers);
-	strs_add(headers, arena_printf(arena, "Range: bytes=%lld-%lld", (long long)(offset + slot->received),
-				       (long long)(offset + s3_window_len(w, slot->index) - 1)));
+	strs_add(headers, arena_printf(arena, "Range: bytes=%lld-%lld", (long long)first, (long long)last));
 	return 0;
 }
 

@@ -21,6 +21,8 @@
 #define EVENTS_MAX 64
 /** Pieces of a request's body: libcurl's default of 64 KiB costs more system calls. */
 #define SEND_SIZE (256L * 1024)
+/** Before 8.7.0 each handle has a receive buffer of its own, made and freed with each request. */
+#define OWN_RECEIVE_MAX ((size_t)64 * 1024)
 #define TIMER_OFF INT64_MAX
 
 struct http_task {
@@ -143,6 +145,9 @@ int http_multi_open(const struct http_multi_options *options, struct http_multi 
 	int rc = 0;
 
 	m->options = *options;
+#if LIBCURL_VERSION_NUM < 0x080700
+	if (m->options.receive_size > OWN_RECEIVE_MAX) m->options.receive_size = OWN_RECEIVE_MAX;
+#endif
 	if (m->options.events > EVENTS_MAX || m->options.events == 0) m->options.events = EVENTS_MAX;
 	m->ca_file = mem_strdup(options->ca_file ? options->ca_file : http_ca_file());
 	m->timer_at_ms = TIMER_OFF;
@@ -160,17 +165,21 @@ int http_multi_open(const struct http_multi_options *options, struct http_multi 
 	return 0;
 }
 
-static void free_task(struct http_task *task) {
-	unlink_task(task);
-	curl_easy_cleanup(task->transfer.easy);
-	http_transfer_clear(&task->transfer);
-	free(task);
+static void free_tasks(struct http_task *task) {
+	while (task) {
+		struct http_task *next = task->next;
+
+		curl_easy_cleanup(task->transfer.easy);
+		http_transfer_clear(&task->transfer);
+		free(task);
+		task = next;
+	}
 }
 
 void http_multi_close(struct http_multi *m) {
 	if (!m) return;
 	while (m->busy) http_multi_cancel(m->busy);
-	while (m->idle) free_task(m->idle);
+	free_tasks(m->idle);
 	if (m->multi) curl_multi_cleanup(m->multi);
 	if (m->has_global) curl_global_cleanup();
 	if (m->epoll >= 0) (void)close(m->epoll);
@@ -297,7 +306,7 @@ int http_multi_run(struct http_multi *m, int64_t timeout_ms, struct err *err) {
 	struct epoll_event events[EVENTS_MAX];
 	int n;
 
-	handle_timer(m); /* starts what was added */
+	handle_timer(m);	     /* starts what was added */
 	if (reap(m)) timeout_ms = 0; /* its end may have brought something to start */
 	if (m->timer_at_ms != TIMER_OFF) {
 		int64_t left_ms = m->timer_at_ms - clock_mono_ms();
