@@ -64,7 +64,7 @@ void s3record_put(const struct s3index_entry *e, const char *previous, struct bu
 	put_signed(e->size, out);
 	put_signed(e->mtime_ns, out);
 	/* What was downloaded has the object's time: nothing is left to say then. */
-	put_signed(e->modified_at_ms - e->mtime_ns / 1000000, out);
+	put_signed((int64_t)((uint64_t)e->modified_at_ms - (uint64_t)(e->mtime_ns / 1000000)), out);
 	put_etag(e->etag, out);
 }
 
