@@ -33,19 +33,19 @@ def sampled(process, seconds):
 
 def test_memory_does_not_depend_on_the_number_of_objects(box, world):
     world.config("s3_log=off")
-    world.bucket("b")
-    world.objects("b", f"count={OBJECTS} size=100 dirs=100")
+    world.bucket("bkt")
+    world.objects("bkt", f"count={OBJECTS} size=100 dirs=100")
     folder = tempfile.mkdtemp(prefix="soak-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     box.data.symlink_to(folder)
     try:
         for round_ in ("all", "nothing"):
             began = time.monotonic()
-            samples = sampled(box.start("sync", "s3://b/", folder), 120 + OBJECTS / 500)
+            samples = sampled(box.start("sync", "s3://bkt/", folder), 120 + OBJECTS / 500)
             print(f"{OBJECTS} objects, {round_} to do: {time.monotonic() - began:.1f} s, RSS at most {max(samples):.1f} MB")
             assert max(samples) <= RSS_MAX_MB
             late = samples[len(samples) // 4:]
             assert max(late) - min(late) <= 4, "it grows"
-        assert tree_lines(folder) == world.manifest("b")
+        assert tree_lines(folder) == world.manifest("bkt")
         assert world.counters()["GetObject"] == OBJECTS
     finally:
         shutil.rmtree(folder)
