@@ -28,7 +28,7 @@ $(B)/tests/world-o/%.o: tests/world/%.c | $(B)/.deps
 
 $(B)/tests/world: $(WORLD_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(WORLD_OBJ) -lcrypto -lpthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(WORLD_OBJ) -lcrypto -lpthread -lm
 
 # What drives the shipped binary from outside. VENV is shared by all build folders.
 VENV      := build/venv
@@ -46,10 +46,10 @@ test:
 	@sh packaging/deps.sh install build demo test
 	@$(MAKE) --no-print-directory test-run
 
-test-run: $(UNIT_BIN) $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(VENV)/.made
+test-run: $(UNIT_BIN) $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(B)/tests/tree $(VENV)/.made
 	@$(TEST_ENV) sh tests/run.sh $(B) "$(UNIT_BIN)" "$(PYTEST)"
 
-e2e: $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(VENV)/.made
+e2e: $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(B)/tests/tree $(VENV)/.made
 	$(TEST_ENV) $(PYTEST) tests/e2e $(ARGS)
 
 # Real apt, dnf and pip in throw-away roots: minutes, root and the network.

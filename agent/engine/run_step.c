@@ -173,6 +173,7 @@ static int start_worker(struct run *run, size_t index, struct err *err) {
 				   .root = run->options->root,
 				   .fetch = run->options->fetch,
 				   .env = run->options->env,
+				   .state_dir = run->options->state_dir,
 				   .lock = run->options->lock,
 				   .timeout_ms = p->common.timeout_ms,
 				   .is_done = state_is_done(run->options->state, run->plan->recipe_name, p)};

@@ -90,6 +90,7 @@ static int work_init(struct work *w, const struct worker_task *task, int fd, str
 	w->ctx = (struct step_ctx){.facts = task->facts,
 				   .fetch = task->fetch,
 				   .env = &task->step->common.env,
+				   .state_dir = task->state_dir,
 				   .lock = task->lock,
 				   .is_done = task->is_done,
 				   .arena = arena};

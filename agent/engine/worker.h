@@ -46,6 +46,7 @@ struct worker_task {
 	const struct fs_root *root;
 	struct fetch *fetch;
 	const char *const *env;
+	const char *state_dir; /* below root; may be NULL */
 	const struct js *lock; /* of --locked, or NULL */
 	bool is_done;	       /* recorded as done within its frequency */
 	int64_t timeout_ms;

@@ -9,6 +9,8 @@ import signal
 import stat
 import subprocess
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -20,7 +22,7 @@ WORLD = pathlib.Path(os.environ.get("DSAGENT_WORLD", BUILD / "tests" / "world"))
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def http(method, url, body=None, headers=None, timeout=20):
+def http(method, url, body=None, headers=None, timeout=60):
     """(status, text) of any answer."""
     request = urllib.request.Request(url, method=method, data=body.encode() if isinstance(body, str) else body,
                                      headers=headers or {})
@@ -56,6 +58,12 @@ def tree_hash(root):
     return digest.hexdigest()
 
 
+def tree_lines(folder):
+    """`CRC32C SIZE PATH` of every file, as the world prints a manifest."""
+    return subprocess.run([BUILD / "tests" / "tree", str(folder)], capture_output=True, text=True, check=True,
+                          errors="surrogateescape").stdout
+
+
 def children_of(pid):
     """Every descendant of pid."""
     parents = {}
@@ -82,8 +90,13 @@ def is_alive(pid):
         return False
 
 
+# What the world gives to its role, and lets in.
+S3_KEY, S3_SECRET = "ASIAWORLDEXAMPLE0001", "worldSecret/EXAMPLE+KEY0123456789abcdef"
+S3_TOKEN = "IQoWorldSessionTokenEXAMPLE//////////wEaCXVzLWVhc3Q+x=="
+
+
 class World:
-    """tests/world: metadata service and EC2 on one loopback port, ours alone."""
+    """tests/world: metadata service and EC2 on one loopback port, S3 on another, ours alone."""
 
     def __init__(self, folder):
         folder.mkdir(parents=True)
@@ -111,6 +124,35 @@ class World:
         status, answer = http("GET", f"{self.url}/_world/{what}")
         assert status == 200, answer
         return answer
+
+    @property
+    def s3_url(self):
+        return f"http://127.0.0.1:{self._get('s3/port').strip()}"
+
+    def s3_env(self, region="us-east-1"):
+        """What points a client of S3 at this one, with its keys."""
+        return {"AWS_ENDPOINT_URL_S3": self.s3_url, "AWS_REGION": region, "AWS_ACCESS_KEY_ID": S3_KEY,
+                "AWS_SECRET_ACCESS_KEY": S3_SECRET, "AWS_SESSION_TOKEN": S3_TOKEN, "AWS_EC2_METADATA_DISABLED": "true"}
+
+    def bucket(self, name, *lines):
+        self._put(f"s3/bucket/{name}", "".join(f"{line}\n" for line in lines))
+
+    def objects(self, bucket, *lines):
+        self._put(f"s3/objects/{bucket}", "".join(f"{line}\n" for line in lines))
+
+    def drop_bucket(self, name):
+        http("DELETE", f"{self.url}/_world/s3/bucket/{name}")
+
+    def bucket_facts(self, name):
+        """objects, bytes, uploads (multipart, open)."""
+        return json.loads(self._get(f"s3/bucket/{name}"))
+
+    def manifest(self, bucket, prefix=""):
+        """As build/tests/tree prints a folder that is equal."""
+        return self._get(f"s3/manifest/{bucket}?prefix={urllib.parse.quote(prefix, safe='')}")
+
+    def forget_counters(self):
+        assert http("DELETE", f"{self.url}/_world/counters")[0] == 200
 
     def faults(self, *lines):
         self._put("faults", "\n".join(lines) + "\n")

@@ -1,6 +1,6 @@
 /*
- * world [--bind ADDR] [--port N] [--ready-file FILE] [--with-parent]: listens, prints its port (and writes it to FILE),
- * serves until it is ended by a signal.
+ * world [--bind ADDR] [--port N] [--s3-port N] [--ready-file FILE] [--with-parent]: listens, prints its ports (and
+ * writes the first to FILE), serves until it is ended by a signal.
  */
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "world.h"
+#include "s3.h"
 
 struct connection {
 	struct world *world;
@@ -108,14 +108,14 @@ static void *serve_connection(void *arg) {
 	return NULL;
 }
 
-static int listen_on(const char *address, int port, int *ret_port) {
+int world_listen(const char *address, int port, int *ret_port) {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
 	socklen_t len = sizeof a;
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (inet_pton(AF_INET, address, &a.sin_addr) != 1 || fd < 0) return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(fd, (struct sockaddr *)&a, sizeof a) || listen(fd, 256)) return -1;
+	if (bind(fd, (struct sockaddr *)&a, sizeof a) || listen(fd, 1024)) return -1;
 	if (getsockname(fd, (struct sockaddr *)&a, &len)) return -1;
 	*ret_port = ntohs(a.sin_port);
 	return fd;
@@ -168,31 +168,35 @@ static void accept_loop(struct world *world, int fd) {
 }
 
 int main(int argc, char **argv) {
-	static const struct option options[] = {{"bind", required_argument, NULL, 'b'},
-						{"port", required_argument, NULL, 'p'},
-						{"ready-file", required_argument, NULL, 'r'},
-						{"with-parent", no_argument, NULL, 'w'},
-						{0}};
+	static const struct option options[] = {
+		{"bind", required_argument, NULL, 'b'},	   {"port", required_argument, NULL, 'p'},
+		{"s3-port", required_argument, NULL, 's'}, {"ready-file", required_argument, NULL, 'r'},
+		{"with-parent", no_argument, NULL, 'w'},   {0}};
 	const char *address = "127.0.0.1", *ready = NULL;
-	int port = 0, option;
+	int port = 0, s3_port = 0, option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 'b': address = optarg; break;
 		case 'p': port = (int)strtol(optarg, NULL, 10); break;
+		case 's': s3_port = (int)strtol(optarg, NULL, 10); break;
 		case 'r': ready = optarg; break;
 		case 'w': (void)prctl(PR_SET_PDEATHSIG, SIGKILL); break;
 		default: return 2;
 		}
 	}
 	signal(SIGPIPE, SIG_IGN);
-	int fd = listen_on(address, port, &port);
+	int fd = world_listen(address, port, &port);
 	if (fd < 0) {
 		perror("world: cannot listen");
 		return 1;
 	}
 	struct world *world = world_new();
-	printf("%d\n", port);
+	if (!s3_start(world, address, s3_port)) {
+		perror("world: S3");
+		return 1;
+	}
+	printf("%d\n%d\n", port, world->s3->port);
 	fflush(stdout);
 	if (ready && !write_ready(ready, port)) {
 		perror("world: ready file");

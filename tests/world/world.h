@@ -32,6 +32,7 @@ struct request {
 	size_t header_count;
 	char *body;
 	size_t body_len;
+	char body_sha256[65]; /* of a body that was not kept; "": take it from body */
 	bool wants_close;
 };
 
@@ -51,8 +52,25 @@ enum kind {
 	KIND_CREATE_TAGS,
 	KIND_DESCRIBE_TAGS,
 	KIND_OTHER,
+	/* S3, by the operations' own names */
+	KIND_LIST_BUCKETS,
+	KIND_HEAD_BUCKET,
+	KIND_LIST_OBJECTS,
+	KIND_GET_OBJECT,
+	KIND_HEAD_OBJECT,
+	KIND_PUT_OBJECT,
+	KIND_DELETE_OBJECT,
+	KIND_DELETE_OBJECTS,
+	KIND_CREATE_UPLOAD,
+	KIND_UPLOAD_PART,
+	KIND_COMPLETE_UPLOAD,
+	KIND_ABORT_UPLOAD,
+	KIND_LIST_PARTS,
+	KIND_LIST_UPLOADS,
+	KIND_S3_OTHER,
 	KIND_CONTROL,
-	KIND_COUNT
+	KIND_COUNT,
+	KIND_S3 /* in faults: all of S3 */
 };
 
 extern const char *const kind_names[KIND_COUNT];
@@ -68,6 +86,9 @@ struct fault {
 	int after;	   /* let so many pass first */
 	int count;	   /* times left; -1: for ever */
 	int64_t until;	   /* mono ms; 0: no end */
+	double rate;	   /* of those that fit, so many get it; 0: all */
+	uint64_t seed;	   /* of that choice */
+	bool is_used;
 	int64_t delay_ms;
 	enum fault_action action;
 	int status;
@@ -76,6 +97,15 @@ struct fault {
 	bool is_expired; /* credentials that have expired */
 	char creds_code[64];
 	long skew_s; /* of our clock */
+	/* S3 */
+	char etag[64];	    /* in place of the true one */
+	char refuses[64];   /* keys of DeleteObjects with this in them */
+	bool ignores_range; /* the whole object, with 200 */
+	bool is_wrong;	    /* the first byte of the body is another one */
+	bool changes;	    /* the object is another one from now on, of the same size */
+	bool rotates;	    /* the session token has expired, there is a new one */
+	bool is_empty_page, repeats_token, has_doctype;
+	bool fails_late; /* 200, blanks, then an <Error> */
 };
 
 struct override {
@@ -116,9 +146,28 @@ struct world {
 	size_t log_len;
 	/* settings, by PUT /_world/config */
 	char role[64], access_key[64], secret_key[64], session_token[256], creds_code[64];
+	char expired_token[256]; /* the session token before the present one */
 	long creds_live_s;
 	bool is_metadata_off, has_metadata_tags;
+	bool log_quiet;	     /* S3 requests are not logged */
+	bool trusts_payload; /* the client's word is taken for the hash of a body: for measurements */
+	struct s3 *s3;
 };
+
+/* A text that grows; out_free by free(out.at). */
+struct out {
+	char *at; /* NUL-terminated once something was added */
+	size_t len, cap;
+};
+void out_add(struct out *out, const void *data, size_t len);
+void out_adds(struct out *out, const char *s);
+void out_print(struct out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void out_add_xml(struct out *out, const char *s);
+void out_add_url(struct out *out, const char *s, bool keeps_slash); /* RFC 3986, upper-case digits */
+
+/* world.c */
+/** A listening socket, or -1; port 0: any. */
+int world_listen(const char *address, int port, int *ret_port);
 
 /* world_text.c: small text tools */
 void *must(void *p); /* ends the process when p is NULL */
@@ -136,6 +185,8 @@ int64_t wall_ms(void);
 /* world_http.c */
 /** Reads the next request of a connection; false at its end or when it is not HTTP. */
 bool http_read(int fd, char **pending, size_t *pending_len, struct request *ret);
+/** Takes a head, which ends with an empty line, apart; overwrites it; false when it is not HTTP. */
+bool http_parse_head(char *head, struct request *ret);
 void http_request_clear(struct request *request);
 const char *http_get_header(const struct request *request, const char *name); /* NULL if absent */
 /** The decoded value of a name in a query or form; the caller frees; NULL if absent. */
@@ -143,6 +194,8 @@ char *http_form_value(const char *form, const char *name);
 void http_answer(struct answer *answer, int status, const char *content_type, char *body);
 /** Sends the answer as the fault has it; false: the connection is over. */
 bool http_send(int fd, const struct request *request, const struct answer *answer, const struct fault *fault);
+/** The connection ends with RST instead of FIN. */
+void http_arm_reset(int fd);
 
 /* world_fault.c */
 /** The fault for this request; all zero if none. Takes one off its count. Called with the lock held. */
@@ -150,10 +203,20 @@ struct fault fault_take(struct world *world, enum kind kind, const char *target)
 /** Replaces all faults by those of the text; on an error false and *ret_error (malloc). */
 bool fault_parse(struct world *world, const char *text, char **ret_error);
 
+/* world_canonical.c */
+/** The canonical request; NULL when a signed header is not there. */
+char *sigv4_canonical(const struct request *request, const char *signed_headers, bool is_s3, const char *payload_hash);
+
 /* world_sigv4.c */
-/** True if the request is signed as it must be; else the code and message of the service, and the status. */
+struct refusal {
+	int status;
+	const char *code, *message;
+};
+/** True if the request is signed as it must be; else what the service says. Called with the lock held. */
 bool sigv4_verify(const struct world *world, const struct request *request, const char *service, long skew_s,
-		  int *ret_status, const char **ret_code, const char **ret_message);
+		  struct refusal *ret);
+/** The region that the request was signed for; false if it is not signed. */
+bool sigv4_region(const struct request *request, char *out, size_t size);
 
 /* the services; called with the lock held */
 enum kind imds_kind(const struct request *request);

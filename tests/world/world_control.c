@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "world.h"
+#include "s3.h"
 
 static bool is_true(const char *value) { return strcmp(value, "on") == 0 || strcmp(value, "1") == 0; }
 
@@ -31,6 +31,10 @@ static bool set_config(struct world *w, const char *name, const char *value) {
 	}
 	if (strcmp(name, "expires_in") == 0)
 		w->creds_live_s = strtol(value, NULL, 10);
+	else if (strcmp(name, "s3_trust") == 0)
+		w->trusts_payload = is_true(value);
+	else if (strcmp(name, "s3_log") == 0)
+		w->log_quiet = !is_true(value);
 	else if (strcmp(name, "metadata") == 0)
 		w->is_metadata_off = !is_true(value);
 	else if (strcmp(name, "metadata_tags") == 0)
@@ -90,11 +94,19 @@ static void serve_put(struct world *w, const char *what, const char *body, struc
 }
 
 static void print_counters(const struct world *w, FILE *out) {
-	fprintf(out, "{\"connections\": %llu, \"faulted\": %llu", (unsigned long long)w->connections,
+	fprintf(out, "{\"connections\": %llu, \"s3-connections\": %llu, \"faulted\": %llu",
+		(unsigned long long)w->connections, (unsigned long long)w->s3->connections,
 		(unsigned long long)w->faulted);
 	for (int i = 0; i < KIND_CONTROL; i++)
 		fprintf(out, ", \"%s\": %llu", kind_names[i], (unsigned long long)w->counters[i]);
 	fputs("}\n", out);
+}
+
+static void forget_counters(struct world *w) {
+	memset(w->counters, 0, sizeof w->counters);
+	w->connections = w->faulted = 0;
+	w->s3->connections = w->s3->bytes_in = w->s3->bytes_out = 0;
+	rewind(w->log);
 }
 
 static bool serve_get(struct world *w, const char *what, bool is_text, FILE *out) {
@@ -120,9 +132,12 @@ void control_serve(struct world *w, const struct request *request, struct answer
 	char *text = NULL;
 	size_t len = 0;
 
+	if (text_starts(what, "s3/")) return s3_control(w, request, answer);
 	if (strcmp(request->method, "PUT") == 0) return serve_put(w, what, request->body, answer);
 	if (strcmp(request->method, "DELETE") == 0) {
-		bool is_known = strcmp(what, "tokens") == 0 || strcmp(what, "tags") == 0;
+		bool is_counters = strcmp(what, "counters") == 0;
+		bool is_known = is_counters || strcmp(what, "tokens") == 0 || strcmp(what, "tags") == 0;
+		if (is_counters) forget_counters(w);
 		if (strcmp(what, "tokens") == 0) memset(w->tokens, 0, sizeof w->tokens);
 		if (strcmp(what, "tags") == 0) tags_forget(w);
 		return http_answer(answer, is_known ? 200 : 404, "text/plain",

@@ -190,12 +190,12 @@ static void describe_tags(struct world *world, const char *form, struct answer *
 }
 
 void ec2_serve(struct world *world, const struct request *request, const struct fault *fault, struct answer *answer) {
-	const char *form = request->body && request->body_len ? request->body : request->query, *code, *message;
+	const char *form = request->body && request->body_len ? request->body : request->query;
 	enum kind kind = ec2_kind(request);
-	int status;
+	struct refusal refusal;
 
-	if (!sigv4_verify(world, request, "ec2", fault->skew_s, &status, &code, &message)) {
-		ec2_error(answer, status, code, message);
+	if (!sigv4_verify(world, request, "ec2", fault->skew_s, &refusal)) {
+		ec2_error(answer, refusal.status, refusal.code, refusal.message);
 	} else if (kind == KIND_CREATE_TAGS) {
 		create_tags(world, form, answer);
 	} else if (kind == KIND_DESCRIBE_TAGS) {

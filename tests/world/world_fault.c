@@ -8,8 +8,41 @@
 
 #include "world.h"
 
-const char *const kind_names[KIND_COUNT] = {"token",	    "metadata", "creds",  "CreateTags",
-					    "DescribeTags", "other",	"control"};
+const char *const kind_names[KIND_COUNT] = {"token",
+					    "metadata",
+					    "creds",
+					    "CreateTags",
+					    "DescribeTags",
+					    "other",
+					    "ListBuckets",
+					    "HeadBucket",
+					    "ListObjectsV2",
+					    "GetObject",
+					    "HeadObject",
+					    "PutObject",
+					    "DeleteObject",
+					    "DeleteObjects",
+					    "CreateMultipartUpload",
+					    "UploadPart",
+					    "CompleteMultipartUpload",
+					    "AbortMultipartUpload",
+					    "ListParts",
+					    "ListMultipartUploads",
+					    "s3-other",
+					    "control"};
+
+static bool fits(const struct fault *f, enum kind kind, const char *target) {
+	bool is_s3 = kind >= KIND_LIST_BUCKETS && kind <= KIND_S3_OTHER;
+
+	if (f->kind != KIND_COUNT && f->kind != kind && !(f->kind == KIND_S3 && is_s3)) return false;
+	return !f->path[0] || strstr(target, f->path);
+}
+
+/* The same ones in every run: a sequence of its own for each fault. */
+static bool is_chosen(struct fault *f) {
+	f->seed = f->seed * 6364136223846793005 + 1442695040888963407;
+	return f->rate == 0 || (double)(f->seed >> 40) < f->rate * (double)(1 << 24);
+}
 
 /* Takes a token of the fault's bucket; true, and the fault, when there is none left. */
 static bool is_empty(struct fault *f) {
@@ -27,16 +60,17 @@ static bool is_empty(struct fault *f) {
 struct fault fault_take(struct world *world, enum kind kind, const char *target) {
 	for (size_t i = 0; i < world->fault_count && kind != KIND_CONTROL; i++) {
 		struct fault *f = &world->faults[i];
-		if (f->kind != KIND_COUNT && f->kind != kind) continue;
-		if (f->path[0] && !strstr(target, f->path)) continue;
+		if (!fits(f, kind, target)) continue;
 		if (f->count == 0 || (f->until && mono_ms() > f->until)) continue;
 		if (f->after > 0) {
 			f->after--;
 			continue;
 		}
+		if (!is_chosen(f)) continue;
 		if (!is_empty(f)) continue;
 		if (f->count > 0) f->count--;
 		world->faulted++;
+		f->is_used = true;
 		return *f;
 	}
 	return (struct fault){0};
@@ -47,6 +81,37 @@ static bool is_number(const char *s, long *ret) {
 
 	*ret = strtol(s, &end, 10);
 	return end != s && !*end;
+}
+
+/* Words without a value. */
+static bool set_flag(struct fault *f, const char *word) {
+	const struct {
+		const char *name;
+		bool *slot;
+	} flags[] = {{"expired", &f->is_expired},
+		     {"ignore-range", &f->ignores_range},
+		     {"wrong", &f->is_wrong},
+		     {"change", &f->changes},
+		     {"expire-token", &f->rotates},
+		     {"empty-page", &f->is_empty_page},
+		     {"repeat-token", &f->repeats_token},
+		     {"doctype", &f->has_doctype},
+		     {"late-error", &f->fails_late}};
+	const struct {
+		const char *name;
+		enum fault_action action;
+	} actions[] = {{"stall", FAULT_STALL}, {"garbage", FAULT_GARBAGE}, {"html", FAULT_HTML}};
+
+	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+		if (strcmp(word, actions[i].name) != 0) continue;
+		f->action = actions[i].action;
+		return true;
+	}
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+		if (strcmp(word, flags[i].name) != 0) continue;
+		return *flags[i].slot = true;
+	}
+	return false;
 }
 
 static void set_text(char *out, size_t size, const char *value) { snprintf(out, size, "%s", value); }
@@ -64,6 +129,8 @@ static bool set_number(struct fault *f, const char *word, long n) {
 		f->until = mono_ms() + n;
 	} else if (strcmp(word, "delay") == 0) {
 		f->delay_ms = n;
+	} else if (strcmp(word, "seed") == 0) {
+		f->seed = (uint64_t)n;
 	} else if (strcmp(word, "skew") == 0) {
 		f->skew_s = n;
 	} else if (strcmp(word, "bucket") == 0) {
@@ -86,19 +153,7 @@ static bool set_word(struct fault *f, char *word) {
 	char *value = strchr(word, '=');
 	long n;
 
-	if (!value) {
-		if (strcmp(word, "stall") == 0)
-			f->action = FAULT_STALL;
-		else if (strcmp(word, "garbage") == 0)
-			f->action = FAULT_GARBAGE;
-		else if (strcmp(word, "html") == 0)
-			f->action = FAULT_HTML;
-		else if (strcmp(word, "expired") == 0)
-			f->is_expired = true;
-		else
-			return false;
-		return true;
-	}
+	if (!value) return set_flag(f, word);
 	*value++ = '\0';
 	if (strcmp(word, "path") == 0)
 		set_text(f->path, sizeof f->path, value);
@@ -108,6 +163,12 @@ static bool set_word(struct fault *f, char *word) {
 		set_text(f->message, sizeof f->message, value);
 	else if (strcmp(word, "creds-code") == 0)
 		set_text(f->creds_code, sizeof f->creds_code, value);
+	else if (strcmp(word, "etag") == 0)
+		set_text(f->etag, sizeof f->etag, value);
+	else if (strcmp(word, "refuse") == 0)
+		set_text(f->refuses, sizeof f->refuses, value);
+	else if (strcmp(word, "rate") == 0)
+		return (f->rate = strtod(value, NULL)) > 0;
 	else
 		return is_number(value, &n) && set_number(f, word, n);
 	return true;
@@ -116,8 +177,10 @@ static bool set_word(struct fault *f, char *word) {
 static bool parse_line(char *line, struct fault *f, char **ret_error) {
 	char *save = NULL, *word = strtok_r(line, " \t", &save);
 
-	*f = (struct fault){.kind = KIND_COUNT, .count = -1};
-	if (strcmp(word, "any") != 0) {
+	*f = (struct fault){.kind = KIND_COUNT, .count = -1, .seed = 1};
+	if (strcmp(word, "s3") == 0) {
+		f->kind = KIND_S3;
+	} else if (strcmp(word, "any") != 0) {
 		int kind = 0;
 		while (kind < KIND_CONTROL && strcmp(word, kind_names[kind]) != 0) kind++;
 		if (kind == KIND_CONTROL) {

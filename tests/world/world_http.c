@@ -49,8 +49,7 @@ void http_answer(struct answer *answer, int status, const char *content_type, ch
 	answer->len = strlen(body);
 }
 
-/* Splits "METHOD target HTTP/1.1" and the header lines of head, which ends with an empty line. */
-static bool parse_head(char *head, struct request *r) {
+bool http_parse_head(char *head, struct request *r) {
 	char *save = NULL, *line = strtok_r(head, "\r\n", &save);
 	char *target = line ? strchr(line, ' ') : NULL;
 	char *version = target ? strchr(target + 1, ' ') : NULL;
@@ -104,7 +103,7 @@ bool http_read(int fd, char **pending, size_t *pending_len, struct request *r) {
 	if (!fill(fd, pending, pending_len, 0, &end)) return false;
 	size_t head_len = (size_t)(end - *pending) + 4;
 	char *head = must(strndup(*pending, head_len));
-	bool is_ok = parse_head(head, r);
+	bool is_ok = http_parse_head(head, r);
 	free(head);
 	if (!is_ok) return false;
 	const char *length = http_get_header(r, "content-length"), *expect = http_get_header(r, "expect");
@@ -151,8 +150,7 @@ static const char *reason(int status) {
 	}
 }
 
-/* Ends the connection with RST instead of FIN. */
-static void arm_reset(int fd) {
+void http_arm_reset(int fd) {
 	struct linger linger = {.l_onoff = 1, .l_linger = 0};
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
@@ -204,7 +202,7 @@ bool http_send(int fd, const struct request *request, const struct answer *answe
 		goes_on = false;
 	}
 	goes_on = write_all(fd, out, send_len) && goes_on;
-	if (fault->action == FAULT_RESET) arm_reset(fd);
+	if (fault->action == FAULT_RESET) http_arm_reset(fd);
 	free(out);
 	return goes_on;
 }

@@ -47,25 +47,78 @@ char *text_url_decode(const char *s, size_t len, bool plus_is_space) {
 	return out;
 }
 
-/* RFC 3986: everything but the unreserved characters, upper-case digits. */
-char *text_url_encode(const char *s, bool keeps_slash) {
-	char *out = must(malloc(strlen(s) * 3 + 1));
-	size_t n = 0;
+static void out_room(struct out *o, size_t len) {
+	if (o->cap - o->len > len) return;
+	while (o->cap - o->len <= len) o->cap = o->cap ? o->cap * 2 : 256;
+	o->at = must(realloc(o->at, o->cap));
+}
 
+void out_add(struct out *o, const void *data, size_t len) {
+	out_room(o, len);
+	memcpy(o->at + o->len, data, len);
+	o->len += len;
+	o->at[o->len] = '\0';
+}
+
+void out_adds(struct out *o, const char *s) { out_add(o, s, strlen(s)); }
+
+void out_print(struct out *o, const char *fmt, ...) {
+	va_list args, again;
+
+	va_start(args, fmt);
+	va_copy(again, args);
+	int len = vsnprintf(NULL, 0, fmt, args);
+	if (len < 0) abort();
+	out_room(o, (size_t)len);
+	vsnprintf(o->at + o->len, (size_t)len + 1, fmt, again);
+	o->len += (size_t)len;
+	va_end(again);
+	va_end(args);
+}
+
+void out_add_xml(struct out *o, const char *s) {
 	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-		bool is_plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-				strchr("-._~", c) || (keeps_slash && c == '/');
-		if (is_plain) {
-			out[n++] = (char)c;
-		} else {
-			out[n++] = '%';
-			out[n++] = "0123456789ABCDEF"[c >> 4];
-			out[n++] = "0123456789ABCDEF"[c & 15];
+		switch (*s) {
+		case '&': out_adds(o, "&amp;"); break;
+		case '<': out_adds(o, "&lt;"); break;
+		case '>': out_adds(o, "&gt;"); break;
+		case '\t':
+		case '\n': out_add(o, s, 1); break;
+		default:
+			if ((unsigned char)*s < 0x20)
+				out_print(o, "&#x%X;", (unsigned char)*s);
+			else
+				out_add(o, s, 1);
 		}
 	}
-	out[n] = '\0';
-	return out;
+}
+
+static bool is_unreserved(unsigned char c) {
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+	       c == '_' || c == '~';
+}
+
+void out_add_url(struct out *o, const char *s, bool keeps_slash) {
+	out_room(o, strlen(s) * 3);
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+		if (is_unreserved(c) || (keeps_slash && c == '/')) {
+			o->at[o->len++] = (char)c;
+		} else {
+			o->at[o->len++] = '%';
+			o->at[o->len++] = "0123456789ABCDEF"[c >> 4];
+			o->at[o->len++] = "0123456789ABCDEF"[c & 15];
+		}
+	}
+	o->at[o->len] = '\0';
+}
+
+/* RFC 3986: everything but the unreserved characters, upper-case digits. */
+char *text_url_encode(const char *s, bool keeps_slash) {
+	struct out out = {0};
+
+	out_add_url(&out, s, keeps_slash);
+	return out.at;
 }
 
 void text_xml(FILE *out, const char *s) {

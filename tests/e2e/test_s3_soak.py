@@ -1,0 +1,51 @@
+"""Many small objects: memory stays flat. S3_SOAK objects (20,000 here, `make s3-soak` a million)."""
+
+import os
+import shutil
+import tempfile
+import time
+
+from harness import tree_lines
+
+OBJECTS = int(os.environ.get("S3_SOAK", "20000"))
+RSS_MAX_MB = 16  # the project's own bar for small objects
+
+
+def rss_mb(pid):
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0  # it is gone: a zombie has no memory
+
+
+def sampled(process, seconds):
+    samples, end = [], time.monotonic() + seconds
+    while process.poll() is None:
+        assert time.monotonic() < end, f"not done after {seconds} s"
+        try:
+            samples.append(rss_mb(process.pid))
+        except OSError:
+            break
+        time.sleep(0.05)
+    assert process.wait() == 0, process.log.read_text()
+    return [s for s in samples if s]
+
+
+def test_memory_does_not_depend_on_the_number_of_objects(box, world):
+    world.config("s3_log=off")
+    world.bucket("bkt")
+    world.objects("bkt", f"count={OBJECTS} size=100 dirs=100")
+    folder = tempfile.mkdtemp(prefix="soak-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    box.data.symlink_to(folder)
+    try:
+        for round_ in ("all", "nothing"):
+            began = time.monotonic()
+            samples = sampled(box.start("sync", "s3://bkt/", folder), 120 + OBJECTS / 500)
+            print(f"{OBJECTS} objects, {round_} to do: {time.monotonic() - began:.1f} s, RSS at most {max(samples):.1f} MB")
+            assert max(samples) <= RSS_MAX_MB
+            late = samples[len(samples) // 4:]
+            assert max(late) - min(late) <= 4, "it grows"
+        assert tree_lines(folder) == world.manifest("bkt")
+        assert world.counters()["GetObject"] == OBJECTS
+    finally:
+        shutil.rmtree(folder)
