@@ -5,7 +5,7 @@ function word(s) { return "\\&" text(s) }
 # One sentence a line, as mdoc wants it.
 function prose(s) {
 	s = text(s)
-	while (match(s, /[a-z0-9)`][.] [A-Z]/)) {
+	while (match(s, /[A-Za-z0-9)][.] [A-Z]/)) {
 		print substr(s, 1, RSTART + 1)
 		s = substr(s, RSTART + 3)
 	}

@@ -4,8 +4,10 @@ import re
 import shutil
 import subprocess
 
+import jsonschema
 import packaged
 import pytest
+import yaml
 
 from harness import BINARY, BUILD, TOP
 from stubbox import elf
@@ -126,3 +128,13 @@ def test_the_manual_is_that_of_the_program(agent, tmp_path, page):
     else:
         for step in re.findall(r"^  ([a-z_]+) ", agent.run("explain").out, re.M):
             assert f".Ss {step}\n" in text
+
+
+def test_the_example_of_the_settings_is_right(agent, tmp_path):
+    """As it stands it sets nothing; with its examples uncommented it has nothing that doctor would complain of."""
+    text = (TOP / "packaging/dsagent.yaml").read_text()
+    assert all(line.startswith("#") for line in text.splitlines())
+    schema = agent.run("schema", "--config").json()
+    told = "\n".join(m[1] for m in re.finditer(r"^# ((?:  )?[a-z]+: ?.*)$", text, re.M) if not m[1].endswith(":") or m[1].count(" ") == 0)
+    jsonschema.validate(yaml.safe_load(told), schema)
+    assert set(yaml.safe_load(told)) == set(schema["anyOf"][0]["properties"])

@@ -296,3 +296,8 @@ def test_terraforms_box_gives_the_module_what_it_takes():
     instance = next(v for block in box["resource"] for k, named in block.items() if bare(k) == "aws_instance" for v in named.values())
     options, disk = instance["metadata_options"][0], instance["root_block_device"][0]
     assert (bare(options["http_tokens"]), options["http_put_response_hop_limit"], bare(disk["volume_type"])) == ("required", 1, "gp3")
+
+
+def test_terraform_leaves_every_tag_of_the_program_alone():
+    used = set(re.findall(r'"(dsagent:[a-z-]+)"', "".join(p.read_text() for p in (TOP / "agent/report").glob("*.c"))))
+    assert used == set(re.findall(r'tags\["(dsagent:[a-z-]+)"\]', (PACKAGING / "terraform/box/main.tf").read_text()))

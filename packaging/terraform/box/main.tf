@@ -122,7 +122,7 @@ resource "aws_instance" "box" {
   lifecycle {
     # dsagent's own tags, and a newer image, are no reason to replace or change it.
     ignore_changes = [ami, tags["dsagent:status"], tags["dsagent:progress"], tags["dsagent:error"], tags["dsagent:recipe"],
-      tags["dsagent:gpu"], tags["dsagent:updated-at"], tags["dsagent:ready-at"], tags["dsagent:version"],
+      tags["dsagent:gpu"], tags["dsagent:updated-at"], tags["dsagent:ready-at"], tags["dsagent:version"], tags["dsagent:bundle"],
     ]
   }
 }
