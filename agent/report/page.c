@@ -129,7 +129,9 @@ static void add_warnings(const struct story *story, struct buf *out) {
 static void add_foot(const struct told *told, struct buf *out) {
 	char iso[CLOCK_ISO8601_SIZE];
 	buf_addf(out, "<footer>dsagent %s &middot; %zu events", told->story.view.version, told->story.events);
-	if (told->story.damaged) buf_addf(out, ", %zu lines could not be read", told->story.damaged);
+	if (told->story.damaged)
+		buf_addf(out, ", %zu line%s could not be read", told->story.damaged,
+			 told->story.damaged == 1 ? "" : "s");
 	buf_addf(out, " &middot; made %s</footer>\n</main>\n</body>\n</html>\n", clock_iso8601(clock_now_ms(), iso));
 }
 

@@ -144,7 +144,9 @@ void told_print(const struct told *told, const struct show_style *style, struct 
 	add_sums(told, style, out);
 	add_blame(told, style, out);
 	add_warnings(&told->story, out);
-	if (told->story.damaged) buf_addf(out, "\n%zu lines of events.jsonl could not be read\n", told->story.damaged);
+	if (told->story.damaged)
+		buf_addf(out, "\n%zu line%s of events.jsonl could not be read\n", told->story.damaged,
+			 told->story.damaged == 1 ? "" : "s");
 	buf_addc(out, '\n');
 	show_summary(v, told->is_system, out);
 }

@@ -211,7 +211,7 @@ def test_damaged_events(gpu_box):
     assert told["damaged"] >= 8 and len(told["steps"]) == 12
     check_page(page_of(gpu_box))
     path.write_bytes(lines[0] + b"\n" + lines[1][:40])  # the power went
-    assert "1 lines of events.jsonl could not be read" in gpu_box.run("report").out
+    assert "1 line of events.jsonl could not be read" in gpu_box.run("report").out
     path.write_bytes(b"")
     assert "is empty or damaged" in gpu_box.run("report", code=3).err
 

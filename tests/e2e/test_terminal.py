@@ -53,7 +53,8 @@ def still(text):
 
 def both_at_work(text):
     at_work = re.findall("^[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] (├─ Python|└─ 数|Data)", text, re.M)
-    return len(at_work) == 3 and "1/5" in text and "copying" in text and not re.search("^[^✓].* run:", text, re.M)
+    has_begun = not re.search("^[^✓].*( run:| looki)", text, re.M)  # each has said its first words
+    return len(at_work) == 3 and has_begun and "1/5" in text and "安" in text and "copying" in text
 
 
 AT_WORK = {

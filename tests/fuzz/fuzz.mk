@@ -14,7 +14,9 @@ FUZZ_CFLAGS  = -std=c17 -D_GNU_SOURCE -Iagent -Itests/fuzz -include base/banned.
 FUZZ_SRC     = $(sort $(wildcard agent/base/*.c agent/fmt/*.c agent/recipe/cond*.c) agent/io/arc.c \
                $(addprefix agent/aws/,s3_page.c s3_file.c s3key.c s3filter.c s3url.c s3index_record.c) \
                $(addprefix agent/sys/gpu_,kmsg.c kmsg_text.c smi_csv.c) \
-               $(addprefix agent/steps/python_,req.c version.c marker.c))
+               $(addprefix agent/steps/python_,req.c version.c marker.c) \
+               $(addprefix agent/engine/,event.c event_text.c) \
+               $(addprefix agent/report/,story.c lines.c status_js.c word.c told.c told_js.c page.c page_timeline.c page_parts.c show.c show_step.c))
 FUZZ_LIBS    = $(shell pkg-config --libs openssl yaml-0.1 jansson expat zlib libarchive 2>/dev/null)
 
 .PHONY: fuzz fuzz-smoke fuzz-build
