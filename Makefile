@@ -44,6 +44,7 @@ help:
 	@echo 'make                build/dsagent, against the distribution'"'"'s libraries'
 	@echo 'make demo           build it, play a small EC2 on loopback, apply the quickstart recipe, show the tags'
 	@echo 'make test           unit tests, golden cases, end-to-end tests, real package managers in throw-away roots'
+	@echo 'make kill100        a run killed at 100 random moments; the next apply always ends ready'
 	@echo 'make fleet-sim      a thousand reporters on a virtual clock against EC2'"'"'s limit'
 	@echo 'make bench          figures beside Ansible, cloud-init, the AWS CLI, bash and pip, in one run'
 	@echo 'make static         build/static/dsagent-ARCH: one program that needs no library of the machine; static-all: both'

@@ -55,7 +55,7 @@ static int fail_foreign(const struct session *s, struct err *err) {
 /* Turns to TLS where the server offers it. */
 static int ask_for_tls(struct session *s, struct arena *arena, struct err *err) {
 	const char *host, *port;
-	char answer[1];
+	char answer[1] = {0};
 	size_t len = 0;
 	int r = send_all(s, ssl_request, sizeof ssl_request, err);
 	if (r == 0) r = receive(s, answer, sizeof answer, &len, err);

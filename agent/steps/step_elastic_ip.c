@@ -46,7 +46,7 @@ static int look(const struct elastic_ip_params *p, struct step_ctx *ctx, struct 
 		struct err *err) {
 	int r = own_instance_aws(ctx, aws, err);
 	if (r == 0) r = ec2_describe_address(aws, p->address, ctx->arena, address, err);
-	if (r < 0) return r;
+	if (r != 0) return r;
 	const char *has = holder(address, ctx);
 	if (!has || !*has || p->may_take) return 0;
 	return err_set(err, ERR_STATE,
@@ -56,7 +56,7 @@ static int look(const struct elastic_ip_params *p, struct step_ctx *ctx, struct 
 }
 
 static int elastic_ip_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
-	struct ec2_address address = {0};
+	struct ec2_address address = {"", "", "", ""};
 	struct aws aws;
 	int r = look(params, ctx, &aws, &address, err);
 	const char *has = r == 0 ? holder(&address, ctx) : NULL;
@@ -68,7 +68,7 @@ static int elastic_ip_probe(const void *params, struct step_ctx *ctx, struct cha
 
 static int elastic_ip_apply(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err) {
 	const struct elastic_ip_params *p = params;
-	struct ec2_address address = {0};
+	struct ec2_address address = {"", "", "", ""};
 	struct aws aws;
 	int r = look(p, ctx, &aws, &address, err);
 	if (r < 0 || !holder(&address, ctx)) return r;

@@ -42,8 +42,8 @@ static void conditions_on_the_machine(void **state) {
 		{"{python: nosuchmodule}",
 		 "require import of nosuchmodule (now: 'python3: import nosuchmodule' ended with exit status 1: "
 		 "ModuleNotFoundError: No module named 'nosuchmodule')\n"},
-		{"{command: \"echo why >&2; exit 3\"}",
-		 "require 'echo why >&2; exit 3' to succeed (now: 'echo why >&2; exit 3' ended with exit status 3: why)\n"},
+		{"{command: \"echo why >&2; exit 3\"}", "require 'echo why >&2; exit 3' to succeed (now: 'echo why "
+							">&2; exit 3' ended with exit status 3: why)\n"},
 		{"{tcp: nohost}", "r:1:1: 'nohost' is not host:port\n"},
 		{"{tcp: \"::1:80\"}", "r:1:1: '::1:80' is not host:port; an IPv6 address is written [::1]:5432\n"},
 	};
