@@ -143,7 +143,7 @@ int s3_wrap(const struct s3 *s3, const char *key, struct err *err) {
 	char visible[S3_KEY_MAX + 1];
 	size_t n = 0;
 
-	for (; key[n] && n < S3_KEY_MAX; n++) visible[n] = key[n];
+	for (; n < S3_KEY_MAX && key[n]; n++) visible[n] = key[n];
 	visible[n] = '\0';
 	for (size_t i = 0; i < n; i++)
 		if (iscntrl((unsigned char)visible[i])) visible[i] = '?';

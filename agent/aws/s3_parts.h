@@ -1,5 +1,6 @@
 #pragma once
-/* A multipart upload: s3_parts.c sends the parts, s3_upload.c begins and ends it. Both are s3_put's. */
+/* A multipart upload: s3_parts.c sends the parts, s3_upload.c begins and ends it, s3_note.c knows of it after a kill.
+ */
 #include "aws/s3_put_private.h"
 #include "base/buf.h"
 #include "base/vec.h"
@@ -64,6 +65,12 @@ void s3_upload_open(struct s3_parts *parts);
 void s3_upload_complete(struct s3_parts *parts);
 /** Forgets all about it, here and there; then s3_put_ended with parts->err. */
 void s3_upload_abort(struct s3_parts *parts);
+
+/** s3_note.c: a note that cannot be written only costs the run after a kill. */
+void s3_note_write(const struct s3_parts *parts);
+void s3_note_remove(const struct s3_parts *parts);
+/** The upload that is noted, in upload_id; true when it is of this very file. */
+bool s3_note_read(struct s3_parts *parts);
 
 /** s3_parts.c */
 void s3_parts_go(struct s3_parts *parts);

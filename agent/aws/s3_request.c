@@ -324,17 +324,22 @@ static void cancel_all(struct s3 *s3) {
 	}
 }
 
-void s3_dispatch(struct s3 *s3) {
+static void wake_due(struct s3 *s3) {
 	int64_t now_ms = s3->waiting.count ? clock_mono_ms() : 0;
-	struct s3_request *r;
 
-	if (s3->is_cancelled) cancel_all(s3);
-	for (struct s3_request *later = r = s3->waiting.first; r; r = later) {
+	for (struct s3_request *r = s3->waiting.first, *later; r; r = later) {
 		later = r->next;
 		if (r->due_ms > now_ms) continue;
 		leave(r);
 		put(&s3->lanes[r->lane], r, S3_QUEUED);
 	}
+}
+
+void s3_dispatch(struct s3 *s3) {
+	struct s3_request *r;
+
+	if (s3->is_cancelled) cancel_all(s3);
+	wake_due(s3);
 	while ((r = next(s3))) {
 		if (s3->sent.count >= s3->pace.jobs) {
 			s3_pace_full(&s3->pace);

@@ -1,98 +1,16 @@
 /*
  * A multipart upload's beginning and end. References: Amazon S3 API Reference, CreateMultipartUpload, ListParts,
  * CompleteMultipartUpload (which may answer 200 and an <Error>), AbortMultipartUpload, HeadObject.
- *
- * S3's list of unfinished uploads does not say whose they are. So each is noted below state_dir: upload id, and size,
- * time and inode of the file. A note of the same file is gone on with; that of another is aborted.
  */
-#include <errno.h>
-#include <fcntl.h>
-
 #include "aws/s3_check.h"
-#include "aws/s3_file.h"
 #include "aws/s3_parts.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "fmt/xml.h"
 
-#define NOTE_MAX 4096
 #define BODY_MAX (4 * 1024 * 1024) /* 10,000 parts with ETag and CRC */
-#define NAME_SIZE (sizeof "upload-" + SHA256_HEX_SIZE)
 
 static struct s3_parts *parts_of(void *request) { return ((struct s3_request *)request)->op->owner; }
-
-static void note_name(const struct s3_parts *parts, char name[NAME_SIZE]) {
-	AUTO_BUF struct buf text = BUF_INIT(S3_KEY_MAX + 512);
-	char hex[SHA256_HEX_SIZE];
-
-	buf_addf(&text, "%s\n%s", parts->p->op.s3->options.bucket, parts->p->spec.key);
-	(void)snprintf(name, NAME_SIZE, "upload-%s", digest_sha256_hex(text.data, text.len, hex));
-}
-
-static int open_state_dir(const struct s3_parts *parts) {
-	const char *path = parts->p->op.s3->options.state_dir;
-
-	return path && parts->p->spec.name ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-}
-
-/** The lines of a note that say which file it is of. */
-static void add_file_lines(const struct s3_parts *parts, struct buf *out) {
-	const struct stat *st = &parts->p->st;
-
-	buf_addf(out, "dsagent upload 1\nfile %lld %lld.%09ld %llu\nparts %lld\n", (long long)st->st_size,
-		 (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (unsigned long long)st->st_ino,
-		 (long long)parts->part_size);
-}
-
-/** A note that cannot be written only costs the run after a kill. */
-static void write_note(const struct s3_parts *parts) {
-	AUTO_BUF struct buf text = BUF_INIT(NOTE_MAX);
-	AUTO_CLOSE int dir = open_state_dir(parts);
-	const struct s3_file_how how = {0600, (uid_t)-1, (gid_t)-1, clock_now_ms()};
-	struct s3_file file = {0};
-	struct err ignored;
-	char name[NAME_SIZE];
-
-	if (dir < 0) return;
-	note_name(parts, name);
-	add_file_lines(parts, &text);
-	buf_addf(&text, "id %s\n", parts->upload_id);
-	if (text.has_overflowed || s3_file_create(&file, dir, name, &parts->p->op.s3->temp_seed, &ignored) != 0) return;
-	if (s3_file_write(file.fd, text.data, text.len, 0, &ignored) == 0 && s3_file_commit(&file, &how, &ignored) == 0)
-		return;
-	s3_file_drop(&file);
-}
-
-static void remove_note(const struct s3_parts *parts) {
-	AUTO_CLOSE int dir = open_state_dir(parts);
-	char name[NAME_SIZE];
-
-	if (dir < 0) return;
-	note_name(parts, name);
-	(void)unlinkat(dir, name, 0); /* may never have been written */
-}
-
-/** The upload that is noted, in upload_id; true when it is of this very file. */
-static bool read_note(struct s3_parts *parts) {
-	AUTO_BUF struct buf want = BUF_INIT(NOTE_MAX);
-	AUTO_CLOSE int dir = open_state_dir(parts);
-	AUTO_CLOSE int fd = -1;
-	char name[NAME_SIZE], text[NOTE_MAX + 1], *id;
-	ssize_t n;
-
-	if (dir < 0) return false;
-	note_name(parts, name);
-	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	n = fd >= 0 ? read(fd, text, NOTE_MAX) : -1;
-	if (n <= 0) return false;
-	text[n] = '\0';
-	id = strstr(text, "\nid ");
-	if (!id) return false;
-	parts->upload_id = mem_dup(id + 4, strcspn(id + 4, "\n"));
-	add_file_lines(parts, &want);
-	return str_starts(text, buf_str(&want));
-}
 
 typedef void (*end_fn)(struct s3_request *r, struct err *err);
 
@@ -152,7 +70,7 @@ static void on_created(struct s3_request *r, struct err *err) {
 		s3_put_ended(parts->p, err);
 		return;
 	}
-	write_note(parts);
+	s3_note_write(parts);
 	s3_parts_go(parts);
 }
 
@@ -281,13 +199,13 @@ static void on_aborted(struct s3_request *r, struct err *err) {
 void s3_upload_abort(struct s3_parts *parts) {
 	struct s3_request *r = ask(parts, "DELETE", on_aborted);
 
-	remove_note(parts);
+	s3_note_remove(parts);
 	r->is_last_will = true;
 	s3_send(r);
 }
 
 void s3_upload_open(struct s3_parts *parts) {
-	bool is_same = read_note(parts);
+	bool is_same = s3_note_read(parts);
 
 	if (is_same)
 		list(parts);
@@ -373,7 +291,7 @@ static int on_completed_answer(struct s3_request *r, const struct http_response 
 }
 
 static void finished(struct s3_parts *parts) {
-	remove_note(parts);
+	s3_note_remove(parts);
 	parts->p->op.s3->stats.done_bytes -= parts->p->size; /* s3_put_ended counts the whole */
 	s3_put_ended(parts->p, NULL);
 }

@@ -49,6 +49,7 @@ struct http_multi {
 	char *ca_file;
 	int64_t connections;
 	bool has_global;
+	bool has_proxy; /* the environment names one; else libcurl need not look there for each request */
 };
 
 static void link_task(struct http_task **list, struct http_task *task) {
@@ -125,6 +126,15 @@ static int on_close(void *arg, curl_socket_t fd) {
 	return close(fd);
 }
 
+/** Any variable that curl(1) documents under ENVIRONMENT. */
+static bool has_proxy_variable(void) {
+	static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!str_is_empty(getenv(names[i]))) return true;
+	return false;
+}
+
 static int open_curl(struct http_multi *m, struct err *err) {
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return err_set(err, ERR_NET, "libcurl cannot start");
 	m->has_global = true;
@@ -150,6 +160,7 @@ int http_multi_open(const struct http_multi_options *options, struct http_multi 
 #endif
 	if (m->options.events > EVENTS_MAX || m->options.events == 0) m->options.events = EVENTS_MAX;
 	m->ca_file = mem_strdup(options->ca_file ? options->ca_file : http_ca_file());
+	m->has_proxy = has_proxy_variable();
 	m->timer_at_ms = TIMER_OFF;
 	m->epoll = epoll_create1(EPOLL_CLOEXEC);
 	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -201,7 +212,7 @@ static struct http_task *new_task(struct http_multi *m, struct err *err) {
 	task->multi = m;
 	task->transfer.easy = easy;
 	task->transfer.err = &task->err;
-	http_set_handle(&task->transfer, m->ca_file, false);
+	http_set_handle(&task->transfer, m->ca_file, !m->has_proxy);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, task);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)m->options.receive_size);
 	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_SIZE);

@@ -19,17 +19,23 @@ struct s3_fixture {
 	int dir_fd;
 };
 
-static inline void fx_start(struct s3_fixture *f, const struct lo_row *script, struct s3_options options) {
+/** env: instead of keys in the environment, or NULL. */
+static inline void fx_start_env(struct s3_fixture *f, const struct lo_row *script, const char *const *env,
+				struct s3_options options) {
 	struct err err = {0};
 
 	*f = (struct s3_fixture){0};
 	tree_open(&f->tree);
 	f->dir_fd = open(f->tree.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	aws_world_start(&f->w, script, NULL, true);
+	aws_world_start(&f->w, script, env, env == NULL);
 	options.aws = &f->w.aws;
 	if (!options.bucket) options.bucket = "bucket";
 	if (options.jobs == 0) options.jobs = 1;
 	if (s3_open(&options, &f->s3, &err) != 0) fail_msg("%s", err.msg);
+}
+
+static inline void fx_start(struct s3_fixture *f, const struct lo_row *script, struct s3_options options) {
+	fx_start_env(f, script, NULL, options);
 }
 
 static inline void fx_run(struct s3_fixture *f) {

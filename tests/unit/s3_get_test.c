@@ -170,6 +170,37 @@ static void sends(void **state) {
 	fx_clear(&f);
 }
 
+#define CREDS(id)                                                                                                      \
+	"{\"AccessKeyId\":\"" id "\",\"SecretAccessKey\":\"secret-1\",\"Expiration\":\"2099-01-01T00:00:00Z\"}"
+
+/* In mid-run: what was signed with the old ones is signed anew. */
+static void renews_credentials(void **state) {
+	static const char *const env[] = {"AWS_CONTAINER_CREDENTIALS_FULL_URI=$URL/creds", NULL};
+	static const struct lo_row script[] = {
+		{"GET /creds ", 200, NULL, CREDS("FIRST")},
+		{GET, LO_RAW, NULL, HALF},
+		{GET, 400, NULL, S3_ERROR("ExpiredToken")},
+		{"GET /creds ", 200, NULL, CREDS("SECOND")},
+		{GET, 206, ETAG "Content-Range: bytes 5-9/10\r\n", "56789"},
+		{0},
+	};
+	struct s3_get get = whole;
+	struct s3_fixture f;
+
+	(void)state;
+	fx_start_env(&f, script, env, (struct s3_options){0});
+	get.dir_fd = f.dir_fd;
+	get.arg = &f;
+	s3_get(f.s3, &get);
+	fx_run(&f);
+	fx_stop(&f);
+	fx_add_files(&f);
+	fx_check(&f, "renews", DONE FILE);
+	assert_non_null(strstr(f.w.lo.requests[2], "Credential=FIRST/"));
+	assert_non_null(strstr(f.w.lo.requests[4], "Credential=SECOND/"));
+	fx_clear(&f);
+}
+
 static int on_data(const void *data, size_t len, void *arg, struct err *err) {
 	(void)err;
 	fx_add(arg, "%.*s|", (int)len, (const char *)data);
@@ -479,6 +510,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(small_files),
 		cmocka_unit_test(sends),
+		cmocka_unit_test(renews_credentials),
 		cmocka_unit_test(streams),
 		cmocka_unit_test(does_not_replace_a_directory),
 		cmocka_unit_test(is_cancelled_and_closed),
