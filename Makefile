@@ -25,7 +25,7 @@ PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
 SRC     := $(sort $(wildcard agent/*/*.c))
 LIBSRC  := $(filter-out agent/cli/main.c,$(SRC))
-GEN     := $(B)/gen/builtin.o $(B)/gen/packaged.o
+GEN     := $(B)/gen/builtin.o $(B)/gen/packaged.o $(B)/gen/page.o
 OBJ     := $(SRC:%.c=$(B)/%.o) $(GEN)
 LIBOBJ  := $(LIBSRC:%.c=$(B)/%.o) $(GEN)
 
@@ -90,6 +90,11 @@ $(B)/gen/packaged.c: agent/embed.sh packaging/dsagent.service packaging/user-dat
 	@mkdir -p $(@D)
 	$(Q)sh agent/embed.sh --text cli/packaged.h packaged_service=packaging/dsagent.service \
 		packaged_user_data=packaging/user-data.sh > $@
+
+# The look of `dsagent report --html`.
+$(B)/gen/page.c: agent/embed.sh agent/report/page.css
+	@mkdir -p $(@D)
+	$(Q)sh agent/embed.sh --text report/page.h page_css=agent/report/page.css > $@
 
 install: $(B)/dsagent
 	install -D -m 0755 $(B)/dsagent $(DESTDIR)$(PREFIX)/bin/dsagent

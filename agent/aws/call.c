@@ -24,7 +24,7 @@ struct call {
 	struct aws *aws;
 	const struct aws_request *req;
 	char region[CALL_WORD_SIZE]; /* of the bucket, once learnt */
-	bool has_set_clock, has_renewed, has_moved;
+	struct call_cures cures;
 	struct call_failure failure; /* of the latest answer; all-zero when there was none */
 };
 
@@ -124,24 +124,26 @@ static int try_once(struct call *c, struct buf *ret_body, struct err *err) {
 	return 0;
 }
 
-/** Does what the answer asks for, once each; true when the call is worth sending again at once. */
-static bool cure(struct call *c) {
-	const struct call_failure *f = &c->failure;
-	int64_t off_s = f->skew_s - c->aws->clock_skew_s;
-	bool is_elsewhere = f->status == 301 || f->status == 307 || f->status == 400;
+bool call_cure(struct aws *aws, const char *service, const struct call_failure *failure, char region[CALL_WORD_SIZE],
+	       struct call_cures *cures) {
+	const char *here = *region ? region : aws->region ? aws->region : "";
+	int64_t off_s = failure->skew_s - aws->clock_skew_s;
+	bool is_elsewhere = failure->status == 301 || failure->status == 307 || failure->status == 400;
+	bool is_off = failure->skew_s != 0 && (off_s > SKEW_MIN_S || off_s < -SKEW_MIN_S);
 
-	if (f->is_clock_off && f->skew_s != 0 && (off_s > SKEW_MIN_S || off_s < -SKEW_MIN_S) && !c->has_set_clock) {
-		log_debug("the clock is %lld s off %s's: signing for its time", (long long)-f->skew_s, c->req->service);
-		c->aws->clock_skew_s = f->skew_s;
-		return c->has_set_clock = true;
+	if (failure->is_clock_off && is_off && !cures->has_set_clock) {
+		log_debug("the clock is %lld s off %s's: signing for its time", (long long)-failure->skew_s, service);
+		aws->clock_skew_s = failure->skew_s;
+		return cures->has_set_clock = true;
 	}
-	if (f->is_token_old && !c->has_renewed) {
-		cred_expire(c->aws->creds);
-		return c->has_renewed = true;
+	if (failure->is_token_old && !cures->has_renewed) {
+		cred_expire(aws->creds);
+		return cures->has_renewed = true;
 	}
-	if (c->req->bucket && is_elsewhere && *f->region && !str_eq(f->region, region_of(c)) && !c->has_moved) {
-		memcpy(c->region, f->region, sizeof c->region);
-		return c->has_moved = true;
+	if (str_eq(service, "s3") && is_elsewhere && *failure->region && !str_eq(failure->region, here) &&
+	    !cures->has_moved) {
+		memcpy(region, failure->region, CALL_WORD_SIZE);
+		return cures->has_moved = true;
 	}
 	return false;
 }
@@ -156,7 +158,7 @@ int aws_call(struct aws *aws, const struct aws_request *req, struct buf *ret_bod
 
 		if (try_once(&c, ret_body, err) == 0) return 0;
 		if (ret_code) memcpy(ret_code, c.failure.code, sizeof c.failure.code);
-		if (cure(&c)) continue;
+		if (call_cure(aws, req->service, &c.failure, c.region, &c.cures)) continue;
 		wait = retry_wait_ms(&req->retry, attempt, clock_mono_ms() - began_ms, c.failure.retry_after_ms,
 				     clock_random(UINT64_MAX), err);
 		if (wait == RETRY_STOP) break;

@@ -38,8 +38,10 @@ const char *aws_endpoint(const struct aws *aws, const char *service, struct aren
 const char *aws_domain_for_region(const char *region);
 
 struct aws_request {
-	const char *service; /* "ec2", "s3" */
-	const char *bucket;  /* S3: put into host or path as the bucket and endpoint ask for; else NULL */
+	const char *service;		/* "ec2", "s3" */
+	const char *bucket;		/* S3: put into host or path as the bucket and endpoint ask for; else NULL */
+	const char *endpoint_url;	/* instead of what the environment sets and of AWS's own; may be NULL */
+	bool uses_dualstack, uses_fips; /* of AWS's own endpoints */
 	const char *method, *path;
 	const char *const *query; /* name, value, …, NULL; may be NULL */
 	const char *content_type; /* may be NULL */

@@ -115,8 +115,7 @@ static void say(const struct http_response *answer, const struct fields *f, stru
 	err->is_retryable = is_transient(answer->status, f->code);
 }
 
-/** "Fri, 24 May 2013 00:00:00 GMT" (RFC 9110, IMF-fixdate) as epoch seconds; false for any other form. */
-static bool parse_http_date(const char *s, int64_t *ret_epoch_s) {
+bool call_parse_date(const char *s, int64_t *ret_epoch_s) {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	AUTO_FREE char *iso = NULL;
 	struct err ignored;
@@ -136,7 +135,7 @@ static void read_headers(const struct http_response *answer, int64_t now, struct
 	struct err ignored;
 	int64_t value;
 
-	if (parse_http_date(date, &value)) f->skew_s = value - now;
+	if (call_parse_date(date, &value)) f->skew_s = value - now;
 	if (retry_after && parse_i64(retry_after, 0, RETRY_AFTER_MAX_S, &value, &ignored) == 0)
 		f->retry_after_ms = value * 1000;
 	if (region) copy(f->region, sizeof f->region, region);

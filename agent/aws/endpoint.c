@@ -43,28 +43,40 @@ static const char *upper(const char *s, struct arena *arena) {
 	return copy;
 }
 
+/** What is asked of the endpoint of one service. */
+struct wish {
+	const char *service, *url; /* url: set for this request alone, or NULL */
+	bool uses_dualstack, uses_fips;
+};
+
 /** The endpoint that the user set for the service, or NULL. */
-static const char *own_endpoint(const struct aws *aws, const char *service, struct arena *arena) {
-	const char *url = aws_env(aws->env, arena_printf(arena, "AWS_ENDPOINT_URL_%s", upper(service, arena)));
+static const char *own_endpoint(const struct aws *aws, const struct wish *wish, struct arena *arena) {
+	const char *url = aws_env(aws->env, arena_printf(arena, "AWS_ENDPOINT_URL_%s", upper(wish->service, arena)));
 	const char *ignores = aws_env(aws->env, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
 
+	if (wish->url) return wish->url;
 	if (ignores && strcasecmp(ignores, "true") == 0) return NULL;
 	return url ? url : aws_env(aws->env, "AWS_ENDPOINT_URL");
 }
 
-static const char *endpoint_in(const struct aws *aws, const char *service, const char *region, struct arena *arena) {
-	const char *url = own_endpoint(aws, service, arena);
+/** "https://s3-fips.dualstack.us-east-1.amazonaws.com": S3 User Guide, "Using dual-stack endpoints", and FIPS 140. */
+static const char *endpoint_in(const struct aws *aws, const struct wish *wish, const char *region,
+			       struct arena *arena) {
+	const char *url = own_endpoint(aws, wish, arena);
 	size_t len = url ? strlen(url) : 0;
 
 	if (!url)
-		return arena_printf(arena, "https://%s.%s.%s", service, region,
+		return arena_printf(arena, "https://%s%s%s.%s.%s", wish->service, wish->uses_fips ? "-fips" : "",
+				    wish->uses_dualstack ? ".dualstack" : "", region,
 				    aws->domain ? aws->domain : aws_domain_for_region(region));
 	while (len > 0 && url[len - 1] == '/') len--;
 	return arena_dup(arena, url, len);
 }
 
 const char *aws_endpoint(const struct aws *aws, const char *service, struct arena *arena) {
-	return endpoint_in(aws, service, str_is_empty(aws->region) ? "us-east-1" : aws->region, arena);
+	const struct wish wish = {.service = service};
+
+	return endpoint_in(aws, &wish, str_is_empty(aws->region) ? "us-east-1" : aws->region, arena);
 }
 
 /** True for a text of letters, digits and the given other characters, min to max bytes long. */
@@ -106,7 +118,8 @@ static int split_endpoint(const char *url, struct arena *arena, const char **ret
 
 int call_aim(const struct aws *aws, const struct aws_request *req, const char *region, struct arena *arena,
 	     struct call_target *ret_target, struct err *err) {
-	bool is_own = own_endpoint(aws, req->service, arena) != NULL, has_bucket_host;
+	const struct wish wish = {req->service, req->endpoint_url, req->uses_dualstack, req->uses_fips};
+	bool is_own = own_endpoint(aws, &wish, arena) != NULL, has_bucket_host;
 	const char *scheme = "", *host = "", *prefix = "", *path = str_is_empty(req->path) ? "/" : req->path;
 
 	if (str_is_empty(region) && is_own) region = "us-east-1"; /* own servers do not care */
@@ -119,7 +132,7 @@ int call_aim(const struct aws *aws, const struct aws_request *req, const char *r
 			       "'%.80s' is not the name of a bucket (3 to 63 lower-case letters, digits, '-' and '.'; "
 			       "ARNs are not supported)",
 			       req->bucket);
-	if (split_endpoint(endpoint_in(aws, req->service, region, arena), arena, &scheme, &host, &prefix, err) != 0)
+	if (split_endpoint(endpoint_in(aws, &wish, region, arena), arena, &scheme, &host, &prefix, err) != 0)
 		return -(int)err->code;
 	has_bucket_host = req->bucket && !is_own && is_label(req->bucket);
 	if (has_bucket_host) host = arena_printf(arena, "%s.%s", req->bucket, host);
@@ -129,6 +142,7 @@ int call_aim(const struct aws *aws, const struct aws_request *req, const char *r
 		.host = host,
 		.path = arena_printf(arena, "%s%s", prefix, path),
 		.region = region,
+		.is_own = is_own,
 	};
 	return 0;
 }

@@ -16,6 +16,8 @@
 #include "fmt/digest.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
+#define REQUEST_MAX (64 * 1024) /* canonical: a path of 1,024 bytes, encoded, headers with a token of 4 KiB */
+#define REQUEST_USUAL 1024
 #define DATE_LEN 8 /* "20130524" of "20130524T000000Z" */
 
 const char *sigv4_amz_date(int64_t now, struct arena *arena) {
@@ -100,51 +102,90 @@ static struct pair *sorted_headers(const struct strs *headers, struct arena *are
 	return pairs;
 }
 
-const char *sigv4_signed_headers(const struct strs *headers, struct arena *arena) {
-	const struct pair *pairs = sorted_headers(headers, arena);
-	AUTO_STRS struct strs names = {0};
-
-	for (size_t i = 0; i < headers->count; i++)
-		if (i == 0 || !str_eq(pairs[i].name, pairs[i - 1].name)) strs_add(&names, pairs[i].name);
-	return strs_join(&names, ";", arena);
+static void add_names(const struct pair *pairs, size_t count, struct buf *out) {
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0 && str_eq(pairs[i].name, pairs[i - 1].name)) continue;
+		if (i > 0) buf_addc(out, ';');
+		buf_adds(out, pairs[i].name);
+	}
 }
 
 /** "name:value\n" each; the values of one name are joined by commas. */
-static const char *canonical_headers(const struct strs *headers, struct arena *arena) {
-	const struct pair *pairs = sorted_headers(headers, arena);
-	AUTO_STRS struct strs parts = {0};
-
-	for (size_t i = 0; i < headers->count; i++) {
-		bool is_same = i > 0 && str_eq(pairs[i].name, pairs[i - 1].name);
-
-		if (is_same)
-			strs_add(&parts, arena_printf(arena, ",%s", pairs[i].value));
-		else
-			strs_add(&parts, arena_printf(arena, "%s%s:%s", i ? "\n" : "", pairs[i].name, pairs[i].value));
+static void add_headers(const struct pair *pairs, size_t count, struct buf *out) {
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0 && str_eq(pairs[i].name, pairs[i - 1].name)) {
+			buf_addc(out, ',');
+		} else {
+			if (i > 0) buf_addc(out, '\n');
+			buf_adds(out, pairs[i].name);
+			buf_addc(out, ':');
+		}
+		buf_adds(out, pairs[i].value);
 	}
-	if (headers->count) strs_add(&parts, "\n");
-	return strs_join(&parts, "", arena);
+	if (count) buf_addc(out, '\n');
+}
+
+static void add_path(const struct sigv4_request *req, struct buf *out) {
+	AUTO_BUF struct buf once = BUF_INIT(REQUEST_MAX);
+
+	if (!*req->path) {
+		buf_addc(out, '/');
+	} else if (req->encodes_path_twice) {
+		codec_percent(req->path, true, &once);
+		codec_percent(buf_str(&once), true, out);
+	} else {
+		codec_percent(req->path, true, out);
+	}
+}
+
+static void add_canonical_request(const struct sigv4_request *req, const struct pair *pairs, struct arena *arena,
+				  struct buf *out) {
+	buf_adds(out, req->method);
+	buf_addc(out, '\n');
+	add_path(req, out);
+	buf_addc(out, '\n');
+	buf_adds(out, sigv4_canonical_query(req->query, arena));
+	buf_addc(out, '\n');
+	add_headers(pairs, req->headers->count, out);
+	buf_addc(out, '\n');
+	add_names(pairs, req->headers->count, out);
+	buf_addc(out, '\n');
+	buf_adds(out, req->payload_hash);
+}
+
+const char *sigv4_signed_headers(const struct strs *headers, struct arena *arena) {
+	AUTO_BUF struct buf out = BUF_INIT(REQUEST_MAX);
+
+	add_names(sorted_headers(headers, arena), headers->count, &out);
+	return arena_strdup(arena, buf_str(&out));
 }
 
 const char *sigv4_canonical_request(const struct sigv4_request *req, struct arena *arena) {
-	const char *path = *req->path ? encode(req->path, true, arena) : "/";
+	AUTO_BUF struct buf out = BUF_INIT(REQUEST_MAX);
 
-	if (req->encodes_path_twice) path = encode(path, true, arena);
-	return arena_printf(arena, "%s\n%s\n%s\n%s\n%s\n%s", req->method, path,
-			    sigv4_canonical_query(req->query, arena), canonical_headers(req->headers, arena),
-			    sigv4_signed_headers(req->headers, arena), req->payload_hash);
+	add_canonical_request(req, sorted_headers(req->headers, arena), arena, &out);
+	return arena_strdup(arena, buf_str(&out));
+}
+
+static const char *scope_on(const char *date, const struct sigv4_request *req, struct arena *arena) {
+	return arena_printf(arena, "%.*s/%s/%s/aws4_request", DATE_LEN, date, req->region, req->service);
 }
 
 const char *sigv4_scope(const struct sigv4_request *req, struct arena *arena) {
-	return arena_printf(arena, "%.*s/%s/%s/aws4_request", DATE_LEN, sigv4_amz_date(req->now, arena), req->region,
-			    req->service);
+	return scope_on(sigv4_amz_date(req->now, arena), req, arena);
+}
+
+/** date: sigv4_amz_date. */
+static const char *string_to_sign(const char *date, const char *scope, const char *canonical, size_t len,
+				  struct arena *arena) {
+	char hash[SHA256_HEX_SIZE];
+
+	return arena_printf(arena, ALGORITHM "\n%s\n%s\n%s", date, scope, digest_sha256_hex(canonical, len, hash));
 }
 
 const char *sigv4_string_to_sign(const struct sigv4_request *req, const char *canonical_request, struct arena *arena) {
-	char hash[SHA256_HEX_SIZE];
-
-	return arena_printf(arena, ALGORITHM "\n%s\n%s\n%s", sigv4_amz_date(req->now, arena), sigv4_scope(req, arena),
-			    digest_sha256_hex(canonical_request, strlen(canonical_request), hash));
+	return string_to_sign(sigv4_amz_date(req->now, arena), sigv4_scope(req, arena), canonical_request,
+			      strlen(canonical_request), arena);
 }
 
 void sigv4_signing_key(const struct sigv4_request *req, const char *secret_key, unsigned char ret_key[32]) {
@@ -171,16 +212,72 @@ const char *sigv4_signature(const unsigned char key[32], const char *string_to_s
 	return digest_hex(mac, sizeof mac, hex);
 }
 
-const char *sigv4_authorization(const struct sigv4_request *req, const struct cred *cred, struct arena *arena) {
-	const char *canonical = sigv4_canonical_request(req, arena);
-	const char *to_sign = sigv4_string_to_sign(req, canonical, arena);
-	unsigned char key[SHA256_SIZE];
-	const char *signature;
+struct sigv4_signer {
+	char date[DATE_LEN + 1], *secret, *region, *service; /* that hmac is of */
+	struct digest_hmac *hmac;			     /* NULL: none yet */
+};
 
-	sigv4_signing_key(req, cred->secret_key, key);
-	signature = sigv4_signature(key, to_sign, arena);
+struct sigv4_signer *sigv4_signer_new(void) {
+	return mem_zalloc(sizeof(struct sigv4_signer));
+}
+
+static void forget_key(struct sigv4_signer *signer) {
+	if (signer->secret) explicit_bzero(signer->secret, strlen(signer->secret));
+	free(signer->secret);
+	free(signer->region);
+	free(signer->service);
+	digest_hmac_free(signer->hmac);
+	*signer = (struct sigv4_signer){0};
+}
+
+void sigv4_signer_free(struct sigv4_signer *signer) {
+	if (!signer) return;
+	forget_key(signer);
+	free(signer);
+}
+
+static void have_key(struct sigv4_signer *signer, const char *date, const struct sigv4_request *req,
+		     const char *secret) {
+	unsigned char key[SHA256_SIZE];
+
+	if (signer->hmac && strncmp(signer->date, date, DATE_LEN) == 0 && str_eq(signer->secret, secret) &&
+	    str_eq(signer->region, req->region) && str_eq(signer->service, req->service))
+		return;
+	forget_key(signer);
+	memcpy(signer->date, date, DATE_LEN);
+	signer->secret = mem_strdup(secret);
+	signer->region = mem_strdup(req->region);
+	signer->service = mem_strdup(req->service);
+	sigv4_signing_key(req, secret, key);
+	signer->hmac = digest_hmac_new(key, sizeof key);
 	explicit_bzero(key, sizeof key);
-	return arena_printf(arena, "Authorization: " ALGORITHM " Credential=%s/%s, SignedHeaders=%s, Signature=%s",
-			    cred->access_key, sigv4_scope(req, arena), sigv4_signed_headers(req->headers, arena),
-			    signature);
+}
+
+const char *sigv4_sign(struct sigv4_signer *signer, const struct sigv4_request *req, const struct cred *cred,
+		       struct arena *arena) {
+	AUTO_BUF struct buf canonical = BUF_INIT(REQUEST_MAX), line = BUF_INIT(REQUEST_MAX);
+	const struct pair *pairs = sorted_headers(req->headers, arena);
+	const char *date = sigv4_amz_date(req->now, arena), *scope = scope_on(date, req, arena), *to_sign;
+	unsigned char mac[SHA256_SIZE];
+	char hex[SHA256_HEX_SIZE];
+
+	buf_reserve(&canonical, REQUEST_USUAL);
+	add_canonical_request(req, pairs, arena, &canonical);
+	to_sign = string_to_sign(date, scope, buf_str(&canonical), canonical.len, arena);
+	have_key(signer, date, req, cred->secret_key);
+	digest_hmac_mac(signer->hmac, to_sign, strlen(to_sign), mac);
+	buf_reserve(&line, REQUEST_USUAL);
+	buf_addf(&line, "Authorization: " ALGORITHM " Credential=%s/%s, SignedHeaders=", cred->access_key, scope);
+	add_names(pairs, req->headers->count, &line);
+	buf_adds(&line, ", Signature=");
+	buf_adds(&line, digest_hex(mac, sizeof mac, hex));
+	return arena_dup(arena, line.data, line.len);
+}
+
+const char *sigv4_authorization(const struct sigv4_request *req, const struct cred *cred, struct arena *arena) {
+	struct sigv4_signer signer = {0};
+	const char *line = sigv4_sign(&signer, req, cred, arena);
+
+	forget_key(&signer);
+	return line;
 }

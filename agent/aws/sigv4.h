@@ -49,3 +49,13 @@ const char *sigv4_signature(const unsigned char key[32], const char *string_to_s
 
 /** All stages: the whole "Authorization: AWS4-HMAC-SHA256 Credential=…" line. */
 const char *sigv4_authorization(const struct sigv4_request *req, const struct cred *cred, struct arena *arena);
+
+/**
+ * The same for many requests: the derived key of (secret, date, region, service) is kept, prepared, until one of them
+ * is another.
+ */
+struct sigv4_signer;
+struct sigv4_signer *sigv4_signer_new(void);
+void sigv4_signer_free(struct sigv4_signer *signer); /* wipes; NULL is fine */
+const char *sigv4_sign(struct sigv4_signer *signer, const struct sigv4_request *req, const struct cred *cred,
+		       struct arena *arena);

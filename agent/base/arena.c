@@ -17,13 +17,16 @@ struct arena_block {
 };
 
 static struct arena_block *block_new(size_t size) {
-	struct arena_block *block = mem_zalloc(sizeof *block + size);
+	struct arena_block *block = mem_resize(NULL, sizeof *block + size, 1);
 
+	block->older = NULL;
+	block->used = 0;
 	block->size = size;
 	return block;
 }
 
-void *arena_alloc(struct arena *a, size_t size) {
+/** Like arena_alloc, but not zeroed. */
+static void *take(struct arena *a, size_t size) {
 	const size_t align = alignof(max_align_t);
 	const size_t room = ARENA_BLOCK_SIZE - sizeof(struct arena_block);
 	size_t want = size ? size : 1;
@@ -54,25 +57,41 @@ void *arena_alloc(struct arena *a, size_t size) {
 	return p;
 }
 
+void *arena_alloc(struct arena *a, size_t size) {
+	void *p = take(a, size);
+
+	if (size) memset(p, 0, size);
+	return p;
+}
+
 char *arena_strdup(struct arena *a, const char *s) { return s ? arena_dup(a, s, strlen(s)) : NULL; }
 
 char *arena_dup(struct arena *a, const void *p, size_t n) {
-	char *copy = arena_alloc(a, n + 1);
+	char *copy = take(a, n + 1);
 
 	if (n) memcpy(copy, p, n);
+	copy[n] = '\0';
 	return copy;
 }
 
+/** Bytes free in the newest block. */
+static size_t room_of(const struct arena *a) { return a->newest ? a->newest->size - a->newest->used : 0; }
+
+/** Formats once where it fits, which is nearly always. */
 char *arena_printf(struct arena *a, const char *fmt, ...) {
+	size_t room = room_of(a);
+	char *here = room ? a->newest->data + a->newest->used : NULL, *text;
 	va_list args, again;
-	char *text;
 	int n;
 
 	va_start(args, fmt);
 	va_copy(again, args);
-	n = vsnprintf(NULL, 0, fmt, args);
-	text = arena_alloc(a, n < 0 ? 1 : (size_t)n + 1);
-	if (n > 0) (void)vsnprintf(text, (size_t)n + 1, fmt, again); /* measured above */
+	n = vsnprintf(here, room, fmt, args);
+	text = take(a, n < 0 ? 1 : (size_t)n + 1); /* here, when it fits */
+	if (n < 0)
+		*text = '\0';
+	else if (text != here)
+		(void)vsnprintf(text, (size_t)n + 1, fmt, again); /* measured above */
 	va_end(again);
 	va_end(args);
 	return text;

@@ -38,6 +38,12 @@ static bool admits(struct buf *b, size_t n) {
 	return true;
 }
 
+void buf_reserve(struct buf *b, size_t n) {
+	size_t room = b->max - b->len;
+
+	if (!b->has_overflowed) reserve(b, n < room ? n : room);
+}
+
 void buf_add(struct buf *b, const void *p, size_t n) {
 	if (!admits(b, n)) return;
 	reserve(b, n);

@@ -23,6 +23,9 @@ struct buf {
 /** An empty buffer of at most max bytes, as an initialiser. */
 #define BUF_INIT(max_bytes) ((struct buf){.max = (max_bytes)})
 
+/** Room for n more bytes (within max) now, so that adding them does not move what is there. */
+void buf_reserve(struct buf *b, size_t n);
+
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *s);

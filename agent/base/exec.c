@@ -32,6 +32,8 @@ static volatile sig_atomic_t is_cancelled;
 
 void exec_cancel(void) { is_cancelled = 1; }
 
+bool exec_is_cancelled(void) { return is_cancelled; }
+
 enum reason { REASON_NONE, REASON_TIMEOUT, REASON_CANCEL, REASON_LIMIT };
 
 struct run {

@@ -80,5 +80,8 @@ bool exec_find(const struct fs_root *root, const char *name, char *path, size_t 
  */
 void exec_cancel(void);
 
+/** True once exec_cancel was called: for work of this process that is no command. */
+bool exec_is_cancelled(void);
+
 /** SIGKILLs every process of session sid except the caller: the last means against what a step left running. */
 void exec_kill_session(pid_t sid);

@@ -81,6 +81,17 @@ CHECK_RESULT int fs_chown(const struct fs_root *root, const char *path, uid_t ui
 CHECK_RESULT int fs_free_bytes(const struct fs_root *root, const char *path, int64_t *ret_bytes, struct err *err);
 
 /**
+ * For names from outside: opens the directory path ("a/b", no leading slash; "" is dir_fd itself) with O_PATH below
+ * dir_fd, following no symbolic link (openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS; part by part where the
+ * kernel has none). The parts must be names: neither "." nor "..". A descriptor, or -1 and errno: ELOOP or ENOTDIR for
+ * a link in the way, ENOTDIR for a file.
+ */
+int fs_open_dir_beneath(int dir_fd, const char *path);
+
+/** The same, and what lacks is made, with how's mode and owner. Further parts are then not O_PATH. */
+int fs_make_dirs_beneath(int dir_fd, const char *path, const struct fs_write *how);
+
+/**
  * Takes an exclusive flock(2) on path (made with mode 0644), writes our pid into it and keeps it while *ret_fd is open.
  * ERR_BUSY with the holder's pid in *ret_holder (0 if unknown) when somebody else has it.
  */

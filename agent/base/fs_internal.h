@@ -12,6 +12,7 @@ struct fs_root;
 /* openat2(2); the numbers are the kernel's ABI, spelled out because older C library headers lack them. */
 #define FS_RESOLVE_NO_XDEV 0x01
 #define FS_RESOLVE_NO_SYMLINKS 0x04
+#define FS_RESOLVE_BENEATH 0x08
 #define FS_RESOLVE_IN_ROOT 0x10
 
 /** openat2(2) without a wrapper: a descriptor, or -1 and errno. */

@@ -218,6 +218,37 @@ char *str_bytes(unsigned long long bytes, struct arena *arena) {
 	return arena_printf(arena, "%llu.%llu %s", tenths / 10, tenths % 10, units[i]);
 }
 
+/* n of unit in tenths below ten, whole above; the unit's name is left to the caller. */
+static char *short_number(unsigned long long n, unsigned long long unit, struct arena *arena) {
+	if (unit == 1 || n == 0) return arena_printf(arena, "%llu", n);
+	unsigned long long tenths = n / (unit / 10) + (n % (unit / 10) >= unit / 20);
+	if (tenths < 100) return arena_printf(arena, "%llu.%llu", tenths / 10, tenths % 10);
+	return arena_printf(arena, "%llu", n / unit + (n % unit >= unit / 2));
+}
+
+/* The unit in which n has at most three digits before the point. */
+static unsigned long long short_unit(unsigned long long n, const char **ret_name) {
+	static const char *const names[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
+	unsigned long long unit = 1;
+	size_t i = 0;
+	for (; i + 1 < sizeof names / sizeof *names && (n + unit / 2) / unit >= 1000; i++) unit *= 1000;
+	*ret_name = names[i];
+	return unit;
+}
+
+char *str_bytes_short(long long bytes, struct arena *arena) {
+	const char *name;
+	unsigned long long n = bytes > 0 ? (unsigned long long)bytes : 0, unit = short_unit(n, &name);
+	return arena_printf(arena, "%s %s", short_number(n, unit, arena), name);
+}
+
+char *str_bytes_of(long long done, long long total, struct arena *arena) {
+	const char *name;
+	unsigned long long n = done > 0 ? (unsigned long long)done : 0;
+	unsigned long long of = total > 0 ? (unsigned long long)total : 0, unit = short_unit(of, &name);
+	return arena_printf(arena, "%s of %s %s", short_number(n, unit, arena), short_number(of, unit, arena), name);
+}
+
 char *str_duration(long long ms, struct arena *arena) {
 	long long tenths, seconds, minutes;
 
@@ -228,4 +259,9 @@ char *str_duration(long long ms, struct arena *arena) {
 	if (seconds < 3600) return arena_printf(arena, "%lld min %02lld s", seconds / 60, seconds % 60);
 	minutes = seconds / 60 + (seconds % 60 >= 30);
 	return arena_printf(arena, "%lld h %02lld min", minutes / 60, minutes % 60);
+}
+
+char *str_seconds(long long ms, struct arena *arena) {
+	if (ms >= 60LL * 1000) return str_duration(ms / 1000 * 1000, arena);
+	return arena_printf(arena, "%lld s", ms < 0 ? 0 : ms / 1000);
 }

@@ -61,5 +61,14 @@ const char *str_nearest(const char *word, const char *const *candidates, size_t 
 /** "1.5 GB", "812 KB": decimal units as the AWS console shows them. */
 char *str_bytes(unsigned long long bytes, struct arena *arena);
 
+/** The same where digits matter less than room: "41 GB", "1.5 GB", "812 KB". Below zero is zero. */
+char *str_bytes_short(long long bytes, struct arena *arena);
+
+/** "41 of 63 GB": both in the unit of the second. */
+char *str_bytes_of(long long done, long long total, struct arena *arena);
+
 /** "4.2 s", "1 min 03 s", "2 h 05 min". */
 char *str_duration(long long ms, struct arena *arena);
+
+/** In whole seconds, for what is drawn again and again: "38 s", "1 min 03 s". */
+char *str_seconds(long long ms, struct arena *arena);

@@ -271,6 +271,7 @@ static int run(struct apply *a, struct run_result *ret_result, struct err *err) 
 		.sinks = a->sinks,
 		.run_id = a->run_id,
 		.version = DSAGENT_VERSION,
+		.state_dir = a->paths.state_dir,
 		.log_dir = a->log_dir,
 		.jobs = (unsigned)a->opts.jobs,
 	};

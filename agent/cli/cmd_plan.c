@@ -71,7 +71,8 @@ struct planning {
 	const struct facts *facts;
 	const struct fs_root *root;
 	struct fetch *fetch;
-	struct state *state; /* NULL: nothing is remembered */
+	struct state *state;   /* NULL: nothing is remembered */
+	const char *state_dir; /* NULL: nowhere */
 	struct js *lock;
 	const char *const *env;
 	bool is_probing;
@@ -102,6 +103,7 @@ static void open_state(struct planning *p) {
 	AUTO_BUF struct buf text = BUF_INIT(STATE_FILE_MAX);
 	AUTO_JS struct js *js = NULL;
 	if (context_paths(p->ctx, &paths, &err)) return;
+	p->state_dir = paths.state_dir;
 	const char *path = arena_printf(&p->ctx->arena, "%s/state.json", paths.state_dir);
 	if (fs_read(p->root, path, &text, &err) || js_parse(buf_str(&text), text.len, &js, &err)) return;
 	struct state_machine machine = {p->facts->instance.instance_id, p->facts->os.boot_id};
@@ -134,6 +136,7 @@ static void probe_step(struct planning *p, size_t i) {
 		.root = p->root,
 		.fetch = p->fetch,
 		.env = p->env,
+		.state_dir = p->state_dir,
 		.lock = p->lock,
 		.is_done = p->state && state_is_done(p->state, p->plan->recipe_name, step),
 		.timeout_ms = PROBE_TIMEOUT_MS,

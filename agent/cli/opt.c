@@ -42,6 +42,10 @@ static int set_value(const struct opt *opt, const char *text, void *base, struct
 	case OPT_FLAG: *(bool *)(void *)at = true; break;
 	case OPT_TEXT: *(const char **)(void *)at = text; break;
 	case OPT_TEXTS: strs_add((struct strs *)(void *)at, text); break;
+	case OPT_ORDERED:
+		strs_add((struct strs *)(void *)at, opt->name);
+		strs_add((struct strs *)(void *)at, text);
+		break;
 	case OPT_INT: rc = parse_i64(text, opt->min, opt->max, (int64_t *)(void *)at, err); break;
 	case OPT_DURATION: rc = parse_duration(text, (int64_t *)(void *)at, err); break;
 	case OPT_SIZE: rc = parse_size(text, (int64_t *)(void *)at, err); break;

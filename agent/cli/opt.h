@@ -18,6 +18,7 @@ enum opt_kind {
 	OPT_FLAG,     /* bool */
 	OPT_TEXT,     /* const char * */
 	OPT_TEXTS,    /* struct strs: may be given several times */
+	OPT_ORDERED,  /* struct strs, shared by several options whose order counts: name, value, name, value … */
 	OPT_INT,      /* int64_t within min..max */
 	OPT_DURATION, /* int64_t milliseconds */
 	OPT_SIZE,     /* int64_t bytes */

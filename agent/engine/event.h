@@ -24,9 +24,15 @@ enum step_status {
 struct step_view {
 	const char *id, *name, *type;
 	bool is_background;
+	const size_t *needs; /* indices of the steps that must have ended before it starts */
+	size_t needs_count;
+	size_t held_by; /* of one whose needs have ended: 1 + the running step that has what it must have; else 0 */
 	enum step_status status;
 	char text[256];			    /* what it is doing or why it ended so: "installing 14 of 61 wheels" */
 	int64_t done, total;		    /* of its own unit; total 0: unknown */
+	bool is_bytes;			    /* they are bytes, and flow at: */
+	int64_t bytes_per_s;		    /* of late; 0: not known yet */
+	int64_t stalled_ms;		    /* since the last of them came; 0: they flow */
 	char waiting_for[160];		    /* "the dpkg lock (unattended-upgr, pid 1719)"; "" when it is not waiting */
 	int64_t waiting_ms;		    /* of this wait so far */
 	int64_t waited_ms;		    /* all waits of the step */
@@ -37,6 +43,7 @@ struct step_view {
 	char log_path[256];		    /* of its step log */
 };
 
+/** Times are those of the wall clock as it is now: when it is set, they are all set with it. */
 struct run_view {
 	const char *run_id; /* "20261120-130501-3f9a" */
 	const char *recipe; /* "daily-driver@3f9a1c2e" */
@@ -50,7 +57,8 @@ struct run_view {
 	int percent;	    /* 0..100 over all steps, with the running steps' own progress */
 	char error[600];    /* "step 7 'R' failed: …", of the first failure; "" while there is none */
 	size_t warnings;
-	char gpu[257]; /* the gate's verdict; "" while there is none */
+	char gpu[257];	      /* the gate's verdict; "" while there is none */
+	const char *question; /* what the terminal is asked just now, or NULL */
 };
 
 enum event_type {
@@ -70,6 +78,7 @@ enum event_type {
 struct event {
 	enum event_type type;
 	int64_t at_ms;		 /* wall clock */
+	int64_t since_ms;	 /* since the run began, by a clock that is never set */
 	size_t step;		 /* index, or SIZE_MAX for the run as a whole */
 	const char *text, *diff; /* may be NULL */
 };
@@ -90,6 +99,16 @@ const char *run_status_name(enum run_status status);
 const char *step_status_name(enum step_status status);
 /** "step-ended", …: the words of events.jsonl. */
 const char *event_type_name(enum event_type type);
+
+/**
+ * What a running step is doing, in the words of all reports: "waiting 143 s for the dpkg lock (…)", "installing 14 of
+ * 61 wheels", "41 of 63 GB, 480 MB/s, 46 s left"; "" when it has not said. Returns text.
+ */
+#define STEP_DOING_SIZE 512
+char *step_view_doing(const struct step_view *step, char text[STEP_DOING_SIZE]);
+
+/** How much longer by the rate of late; -1: nobody can say. Of steps that count bytes only. */
+int64_t step_view_left_ms(const struct step_view *step);
 
 /**
  * One line that says where the run is, as the progress tag has it: "7/12 58% Python 3.11: installing 14 of 61 wheels".

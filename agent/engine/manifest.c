@@ -117,6 +117,7 @@ static void add_steps(const struct run_options *o, struct arena *arena, struct j
 					   .root = o->root,
 					   .fetch = o->fetch,
 					   .env = o->env,
+					   .state_dir = o->state_dir,
 					   .timeout_ms = RECORD_TIMEOUT_MS};
 		if (!step->skip_reason && worker_record(&task, into, arena, &err))
 			log_warning("the manifest lacks step '%s': %s", step->common.id, err.msg);

@@ -62,6 +62,9 @@ static int64_t tick_interval_ms(const struct run *run) {
 }
 
 static void tick(struct run *run) {
+	run_view_clock(run);
+	for (size_t i = 0; i < run->plan->count; i++)
+		if (run->steps[i].phase == PHASE_RUNNING) step_meter(run, i, clock_mono_ms());
 	for (struct sink *const *s = run->options->sinks; *s; s++)
 		if ((*s)->tick) (*s)->tick(*s, &run->view);
 }

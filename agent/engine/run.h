@@ -31,8 +31,9 @@ struct run_options {
 	const char *const *env;	   /* environment of the steps' commands */
 	struct sink *const *sinks; /* NULL-terminated */
 	const char *run_id, *version;
-	const char *log_dir; /* below root; step logs go there: NN-id.log, 0600 */
-	unsigned jobs;	     /* most steps at once; 0: RUN_JOBS_DEFAULT */
+	const char *state_dir; /* below root: what types note; may be NULL */
+	const char *log_dir;   /* below root; step logs go there: NN-id.log, 0600 */
+	unsigned jobs;	       /* most steps at once; 0: RUN_JOBS_DEFAULT */
 };
 
 #define RUN_JOBS_DEFAULT 4

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "engine/meter.h"
 #include "engine/run.h"
 #include "engine/worker.h"
 #include "recipe/plan.h"
@@ -32,7 +33,8 @@ struct step_run {
 	bool has_timed_out;
 	char last_word[256]; /* what its text says when it has ended well; "" for the first change */
 	bool wants_reboot;
-	int log_fd; /* -1 until there is something to write */
+	struct meter meter; /* of a step that counts bytes */
+	int log_fd;	    /* -1 until there is something to write */
 	int64_t log_bytes;
 };
 
@@ -44,6 +46,7 @@ struct run {
 	const struct plan *plan;
 	struct step_run *steps;
 	struct run_view view;
+	int64_t began_mono_ms, clock_offset_ms; /* wall clock less monotonic, as it was last */
 	struct arena arena;
 	int epoll_fd, signal_fd;
 	size_t running;
@@ -60,6 +63,7 @@ void run_view_init(struct run *run);
 void run_view_clear(struct run *run);
 void run_emit(struct run *run, enum event_type type, size_t step, const char *text, const char *diff);
 void run_view_count(struct run *run);			       /* done, total, percent anew */
+void run_view_clock(struct run *run);			       /* follows a clock that was set */
 void run_set_text(char *field, size_t size, const char *text); /* redacted, cut at a character boundary */
 
 /** run_step.c: one step's life. */
@@ -67,6 +71,7 @@ void step_start(struct run *run, size_t index);
 void step_on_readable(struct run *run, size_t index);
 void step_on_time(struct run *run, size_t index, int64_t now); /* deadlines and retries */
 int64_t step_due_ms(const struct run *run, size_t index); /* when step_on_time has something to do; INT64_MAX never */
+void step_meter(struct run *run, size_t index, int64_t now); /* the rate of one that counts bytes, as time goes by */
 void step_skip(struct run *run, size_t index, const char *reason);
 void step_stop(struct run *run, size_t index);
 

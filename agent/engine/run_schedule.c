@@ -10,12 +10,13 @@ static bool overlaps(const struct strs *a, const struct strs *b) {
 	return false;
 }
 
-static bool resources_are_free(const struct run *run, size_t index) {
+/* 1 + the running step that has something which this one must have alone, or 0. */
+static size_t holder_of(const struct run *run, size_t index) {
 	for (size_t i = 0; i < run->plan->count; i++)
 		if (run->steps[i].phase == PHASE_RUNNING &&
 		    overlaps(&run->plan->steps[i].resources, &run->plan->steps[index].resources))
-			return false;
-	return true;
+			return i + 1;
+	return 0;
 }
 
 enum readiness { NOT_YET, MAY_START, MUST_SKIP };
@@ -59,7 +60,8 @@ static bool advance(struct run *run, size_t index) {
 		return true;
 	case MAY_START: break;
 	}
-	if (run->running >= jobs(run) || !resources_are_free(run, index)) return false;
+	run->view.steps[index].held_by = holder_of(run, index);
+	if (run->running >= jobs(run) || run->view.steps[index].held_by) return false;
 	step_start(run, index);
 	return true;
 }

@@ -39,6 +39,22 @@ static void end_wait(struct step_view *v) {
 	v->waiting_for[0] = '\0';
 }
 
+static void clear_progress(struct run *run, size_t index) {
+	struct step_view *v = view_of(run, index);
+	v->done = v->total = v->bytes_per_s = v->stalled_ms = 0;
+	v->is_bytes = false;
+	run->steps[index].meter = (struct meter){0};
+}
+
+void step_meter(struct run *run, size_t index, int64_t now) {
+	struct step_view *v = view_of(run, index);
+	struct meter *m = &run->steps[index].meter;
+	if (!v->is_bytes) return;
+	meter_add(m, now, v->done);
+	v->bytes_per_s = meter_rate(m);
+	v->stalled_ms = meter_stalled_ms(m);
+}
+
 static enum step_status failed_status(const struct run *run, size_t index) {
 	return common_of(run, index)->is_optional ? STEP_WARNED : STEP_FAILED;
 }
@@ -94,7 +110,7 @@ static void end_step(struct run *run, size_t index) {
 	struct step_view *v = view_of(run, index);
 	s->phase = PHASE_ENDED;
 	v->ended_at_ms = clock_now_ms();
-	v->done = v->total = 0;
+	clear_progress(run, index);
 	if (s->result.code == ERR_NONE && s->wants_reboot) {
 		/* Still "running" in the state: it is done when the boot id has changed. */
 		v->status = STEP_PENDING;
@@ -149,6 +165,7 @@ static int start_worker(struct run *run, size_t index, struct err *err) {
 				   .root = run->options->root,
 				   .fetch = run->options->fetch,
 				   .env = run->options->env,
+				   .state_dir = run->options->state_dir,
 				   .lock = run->options->lock,
 				   .timeout_ms = p->common.timeout_ms,
 				   .is_done = state_is_done(run->options->state, run->plan->recipe_name, p)};
@@ -173,7 +190,7 @@ void step_start(struct run *run, size_t index) {
 	v->attempt++;
 	v->text[0] = '\0';
 	v->changes = 0;
-	v->done = v->total = 0;
+	clear_progress(run, index);
 	if (v->started_at_ms == 0) v->started_at_ms = clock_now_ms();
 	s->has_result = s->has_timed_out = s->wants_reboot = false;
 	s->last_word[0] = '\0';
@@ -220,8 +237,11 @@ static void on_progress(struct run *run, size_t index, const struct frame *frame
 	struct step_view *v = view_of(run, index);
 	end_wait(v);
 	run_set_text(v->text, sizeof v->text, frame->text);
+	if (frame->type != FRAME_BYTES) clear_progress(run, index);
+	v->is_bytes = frame->type == FRAME_BYTES;
 	v->done = frame->a;
 	v->total = frame->b;
+	step_meter(run, index, clock_mono_ms());
 	run_emit(run, EVENT_STEP_PROGRESS, index, frame->text, NULL);
 }
 
@@ -259,7 +279,8 @@ static void on_frame(struct run *run, size_t index, const struct frame *frame) {
 		step_log(run, index, frame->text);
 		run_emit(run, EVENT_STEP_LINE, index, frame->text, NULL);
 		break;
-	case FRAME_PROGRESS: on_progress(run, index, frame); break;
+	case FRAME_PROGRESS:
+	case FRAME_BYTES: on_progress(run, index, frame); break;
 	case FRAME_PUBLISH: on_publish(run, index, frame); break;
 	case FRAME_WAITING: on_waiting(run, index, frame); break;
 	case FRAME_RESULT:

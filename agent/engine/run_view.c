@@ -6,6 +6,9 @@
 #include "base/str.h"
 #include "engine/run_internal.h"
 
+/* Less is a clock that is kept in time. */
+#define CLOCK_SET_MIN_MS 1000
+
 void run_set_text(char *field, size_t size, const char *text) {
 	struct buf clean AUTO_BUF = BUF_INIT(2 * FRAME_TEXT_MAX);
 	log_redact(text, &clean);
@@ -26,6 +29,8 @@ void run_view_init(struct run *run) {
 		.run_id = o->run_id, .version = o->version, .status = RUN_RUNNING, .count = run->plan->count};
 	v->recipe = arena_printf(&run->arena, "%s@%.8s", run->plan->recipe_name, run->plan->hash);
 	v->started_at_ms = v->updated_at_ms = clock_now_ms();
+	run->began_mono_ms = clock_mono_ms();
+	run->clock_offset_ms = v->started_at_ms - run->began_mono_ms;
 	v->steps = mem_zalloc(v->count * sizeof *v->steps);
 	for (size_t i = 0; i < v->count; i++) {
 		const struct plan_step *p = &run->plan->steps[i];
@@ -34,6 +39,8 @@ void run_view_init(struct run *run) {
 		s->name = p->common.name;
 		s->type = p->type->name;
 		s->is_background = p->common.is_background;
+		s->needs = p->needs;
+		s->needs_count = p->needs_count;
 		(void)snprintf(s->log_path, sizeof s->log_path, "%s/%02zu-%s.log", o->log_dir, i + 1, s->id);
 	}
 	run_view_count(run);
@@ -68,15 +75,38 @@ void run_view_count(struct run *run) {
 	v->percent = total == 0 ? 100 : (int)(share / (int64_t)(10 * total));
 }
 
+static void shift(int64_t *at_ms, int64_t by_ms) {
+	if (*at_ms) *at_ms += by_ms;
+}
+
+/*
+ * The first answer of NTP after a boot may set the clock by hours. Durations are differences of times in the view, so
+ * these move with the clock: then both are right, what is shown as a time and what is shown as a duration.
+ */
+void run_view_clock(struct run *run) {
+	struct run_view *v = &run->view;
+	int64_t offset_ms = clock_now_ms() - clock_mono_ms(), by_ms = offset_ms - run->clock_offset_ms;
+	run->clock_offset_ms = offset_ms;
+	if (by_ms < CLOCK_SET_MIN_MS && by_ms > -CLOCK_SET_MIN_MS) return; /* slewed: no difference that anyone sees */
+	shift(&v->started_at_ms, by_ms);
+	shift(&v->ready_at_ms, by_ms);
+	for (size_t i = 0; i < v->count; i++) {
+		shift(&v->steps[i].started_at_ms, by_ms);
+		shift(&v->steps[i].ended_at_ms, by_ms);
+	}
+}
+
 void run_emit(struct run *run, enum event_type type, size_t step, const char *text, const char *diff) {
 	struct buf clean_text AUTO_BUF = BUF_INIT(2 * FRAME_TEXT_MAX);
 	struct buf clean_diff AUTO_BUF = BUF_INIT(2 * FRAME_TEXT_MAX);
 	if (text) log_redact(text, &clean_text);
 	if (diff) log_redact(diff, &clean_diff);
 	run_view_count(run);
+	run_view_clock(run);
 	run->view.updated_at_ms = clock_now_ms();
 	struct event event = {.type = type,
 			      .at_ms = run->view.updated_at_ms,
+			      .since_ms = clock_mono_ms() - run->began_mono_ms,
 			      .step = step,
 			      .text = text ? buf_str(&clean_text) : NULL,
 			      .diff = diff ? buf_str(&clean_diff) : NULL};

@@ -21,14 +21,17 @@
 
 /* Longest answer of an `unless` command: it is a question, not work. */
 #define UNLESS_TIMEOUT_MS (60 * 1000)
+/* Between two counts of bytes: a transfer may tell of every piece. */
+#define BYTES_EVERY_MS 200
 
 /* What one step needs in its process; callbacks of struct machine get it as arg. */
 struct work {
 	const struct worker_task *task;
 	struct step_ctx ctx;
 	struct exec_user user;
-	bool wants_reboot; /* the proof is then for after it */
-	int fd;		   /* socket to the supervisor, or -1: plan, nobody listens */
+	bool wants_reboot;   /* the proof is then for after it */
+	int fd;		     /* socket to the supervisor, or -1: plan, nobody listens */
+	int64_t bytes_at_ms; /* when the last count of bytes was sent */
 };
 
 static void on_line(enum exec_stream stream, const char *line, void *arg) {
@@ -37,10 +40,22 @@ static void on_line(enum exec_stream stream, const char *line, void *arg) {
 	if (!is_hidden) frame_send(w->fd, FRAME_LINE, stream, 0, line, strlen(line));
 }
 
-static void on_note(const char *text, int64_t done, int64_t total, void *arg) {
-	const struct work *w = arg;
+static void send_progress(const struct work *w, enum frame_type unit, int64_t done, int64_t total, const char *text) {
 	if (w->task->step->common.is_sensitive) text = "working";
-	if (w->fd >= 0) frame_send(w->fd, FRAME_PROGRESS, done, total, text, strlen(text));
+	if (w->fd >= 0) frame_send(w->fd, unit, done, total, text, strlen(text));
+}
+
+static void on_note(const char *text, int64_t done, int64_t total, void *arg) {
+	send_progress(arg, FRAME_PROGRESS, done, total, text);
+}
+
+/* The last count is sent whenever it comes. */
+static void on_bytes(const char *text, int64_t done, int64_t total, void *arg) {
+	struct work *w = arg;
+	int64_t now = clock_mono_ms();
+	if (done != total && now - w->bytes_at_ms < BYTES_EVERY_MS) return;
+	w->bytes_at_ms = now;
+	send_progress(w, FRAME_BYTES, done, total, text);
 }
 
 static void on_wait(const char *what, int64_t waited_ms, void *arg) {
@@ -75,6 +90,7 @@ static int work_init(struct work *w, const struct worker_task *task, int fd, str
 	w->ctx = (struct step_ctx){.facts = task->facts,
 				   .fetch = task->fetch,
 				   .env = &task->step->common.env,
+				   .state_dir = task->state_dir,
 				   .lock = task->lock,
 				   .is_done = task->is_done,
 				   .arena = arena};
@@ -86,6 +102,7 @@ static int work_init(struct work *w, const struct worker_task *task, int fd, str
 				 .deadline_at_ms = clock_mono_ms() + task->timeout_ms,
 				 .on_line = on_line,
 				 .on_note = on_note,
+				 .on_bytes = on_bytes,
 				 .on_wait = on_wait,
 				 .on_publish = on_publish,
 				 .arg = w,

@@ -24,6 +24,7 @@ enum frame_type {
 	FRAME_PROBED,	/* a: number of changes; the worker waits for one byte unless it is 0 */
 	FRAME_LINE,	/* text; a: enum exec_stream */
 	FRAME_PROGRESS, /* text; a of b */
+	FRAME_BYTES,	/* the same; a and b are bytes */
 	FRAME_WAITING,	/* text; a: milliseconds so far */
 	FRAME_PUBLISH,	/* text key, NUL, value: a word for the reports */
 	FRAME_RESULT,	/* a: 0 or enum err_code; b: is_retryable; text: message */
@@ -45,6 +46,7 @@ struct worker_task {
 	const struct fs_root *root;
 	struct fetch *fetch;
 	const char *const *env;
+	const char *state_dir; /* below root; may be NULL */
 	const struct js *lock; /* of --locked, or NULL */
 	bool is_done;	       /* recorded as done within its frequency */
 	int64_t timeout_ms;

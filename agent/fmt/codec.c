@@ -123,14 +123,24 @@ void codec_gzip(const void *data, size_t len, struct buf *out) {
 	(void)deflateEnd(&z); /* all of it was taken */
 }
 
+static bool is_plain(char c, bool keeps_slash) {
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+	       c == '_' || c == '~' || (keeps_slash && c == '/');
+}
+
 void codec_percent(const char *s, bool keeps_slash, struct buf *out) {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-		bool is_plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-				strchr("-._~", c) || (keeps_slash && c == '/');
-		if (is_plain)
-			buf_addc(out, *s);
-		else
-			buf_addf(out, "%%%02X", c);
+	static const char digits[] = "0123456789ABCDEF";
+
+	while (*s) {
+		size_t run = 0;
+		unsigned char c;
+
+		while (s[run] && is_plain(s[run], keeps_slash)) run++;
+		buf_add(out, s, run);
+		s += run;
+		c = (unsigned char)*s;
+		if (!c) return;
+		buf_add(out, (const char[]){'%', digits[c >> 4], digits[c & 15]}, 3);
+		s++;
 	}
 }

@@ -14,6 +14,7 @@
 
 /** Bytes read at once: large enough that the system calls do not show beside the hashing. */
 #define DIGEST_READ_SIZE (64 * 1024)
+#define SHA256_BLOCK 64
 
 static EVP_MD *sha256; /* set once by fetch, then only read */
 
@@ -39,10 +40,62 @@ void digest_sha1(const void *data, size_t len, unsigned char ret_digest[SHA1_SIZ
 	must(EVP_Digest(data ? data : "", len, ret_digest, NULL, EVP_sha1(), NULL) == 1);
 }
 
+void digest_md5(const void *data, size_t len, unsigned char ret_digest[MD5_SIZE]) {
+	must(EVP_Digest(data ? data : "", len, ret_digest, NULL, EVP_md5(), NULL) == 1);
+}
+
 void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 			unsigned char ret_mac[SHA256_SIZE]) {
 	must(HMAC(algorithm(), key ? key : "", (int)key_len, data ? data : (const void *)"", len, ret_mac, NULL) !=
 	     NULL);
+}
+
+/* RFC 2104: the hash states after the key's inner and outer padding. */
+struct digest_hmac {
+	EVP_MD_CTX *inner, *outer, *scratch;
+};
+
+static EVP_MD_CTX *padded(const unsigned char key[SHA256_BLOCK], unsigned char pad) {
+	unsigned char block[SHA256_BLOCK];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	for (size_t i = 0; i < sizeof block; i++) block[i] = key[i] ^ pad;
+	must(ctx && EVP_DigestInit_ex2(ctx, algorithm(), NULL) == 1 && EVP_DigestUpdate(ctx, block, sizeof block) == 1);
+	explicit_bzero(block, sizeof block);
+	return ctx;
+}
+
+struct digest_hmac *digest_hmac_new(const void *key, size_t key_len) {
+	struct digest_hmac *h = mem_zalloc(sizeof *h);
+	unsigned char block[SHA256_BLOCK] = {0};
+
+	if (key_len > sizeof block)
+		digest_sha256(key, key_len, block);
+	else
+		memcpy(block, key, key_len);
+	h->inner = padded(block, 0x36);
+	h->outer = padded(block, 0x5c);
+	h->scratch = EVP_MD_CTX_new();
+	must(h->scratch != NULL);
+	explicit_bzero(block, sizeof block);
+	return h;
+}
+
+void digest_hmac_mac(struct digest_hmac *h, const void *data, size_t len, unsigned char ret_mac[SHA256_SIZE]) {
+	unsigned char inner[SHA256_SIZE];
+
+	must(EVP_MD_CTX_copy_ex(h->scratch, h->inner) == 1 && EVP_DigestUpdate(h->scratch, data, len) == 1 &&
+	     EVP_DigestFinal_ex(h->scratch, inner, NULL) == 1);
+	must(EVP_MD_CTX_copy_ex(h->scratch, h->outer) == 1 && EVP_DigestUpdate(h->scratch, inner, sizeof inner) == 1 &&
+	     EVP_DigestFinal_ex(h->scratch, ret_mac, NULL) == 1);
+}
+
+void digest_hmac_free(struct digest_hmac *h) {
+	if (!h) return;
+	EVP_MD_CTX_free(h->inner); /* OpenSSL wipes what it frees */
+	EVP_MD_CTX_free(h->outer);
+	EVP_MD_CTX_free(h->scratch);
+	free(h);
 }
 
 char *digest_hex(const unsigned char *bytes, size_t n, char *hex) {
@@ -65,16 +118,23 @@ struct digest {
 	EVP_MD_CTX *ctx;
 };
 
-struct digest *digest_new(void) {
+static struct digest *digest_begin(const EVP_MD *md) {
 	struct digest *d = mem_zalloc(sizeof *d);
 	d->ctx = EVP_MD_CTX_new();
-	must(d->ctx && EVP_DigestInit_ex2(d->ctx, algorithm(), NULL) == 1);
+	must(d->ctx && EVP_DigestInit_ex2(d->ctx, md, NULL) == 1);
 	return d;
+}
+
+struct digest *digest_new(void) {
+	return digest_begin(algorithm());
+}
+struct digest *digest_new_md5(void) {
+	return digest_begin(EVP_md5());
 }
 
 void digest_add(struct digest *d, const void *data, size_t len) { must(EVP_DigestUpdate(d->ctx, data, len) == 1); }
 
-void digest_end(struct digest *d, unsigned char ret_digest[SHA256_SIZE]) {
+void digest_end(struct digest *d, unsigned char *ret_digest) {
 	must(EVP_DigestFinal_ex(d->ctx, ret_digest, NULL) == 1);
 	digest_free(d);
 }

@@ -142,6 +142,11 @@ int64_t js_get_int(const struct js *object, const char *key, int64_t fallback) {
 	return json_is_integer(value) ? json_integer_value(value) : fallback;
 }
 
+double js_get_real(const struct js *object, const char *key, double fallback) {
+	const json_t *value = of_const(js_get(object, key));
+	return json_is_number(value) ? json_number_value(value) : fallback;
+}
+
 bool js_get_bool(const struct js *object, const char *key, bool fallback) {
 	const json_t *value = of_const(js_get(object, key));
 	return json_is_boolean(value) ? json_is_true(value) : fallback;

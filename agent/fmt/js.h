@@ -44,6 +44,7 @@ void js_push_str(struct js *array, const char *s);
 const struct js *js_get(const struct js *object, const char *key);
 const char *js_get_str(const struct js *object, const char *key);
 int64_t js_get_int(const struct js *object, const char *key, int64_t fallback);
+double js_get_real(const struct js *object, const char *key, double fallback); /* of any number */
 bool js_get_bool(const struct js *object, const char *key, bool fallback);
 size_t js_count(const struct js *array); /* items of an array or members of an object, 0 otherwise */
 const struct js *js_at(const struct js *array, size_t i);

@@ -34,12 +34,16 @@ struct http_response;
 /** Sees status and headers of a 2xx answer once, before its first byte; non-zero stops as in http_body_fn. */
 typedef int (*http_head_fn)(const struct http_response *head, void *arg, struct err *err);
 
+/** Fills data with at most size bytes of the request's body from offset on; non-zero stops as in http_body_fn. */
+typedef int (*http_source_fn)(size_t offset, void *data, size_t size, size_t *ret_len, void *arg, struct err *err);
+
 struct http_request {
-	const char *method; /* "GET", "PUT", "POST", "HEAD" */
+	const char *method; /* "GET", "PUT", "POST", "HEAD", "DELETE" */
 	const char *url;
 	const struct strs *headers; /* "Name: value" lines, may be NULL; "Host" is derived unless given */
 	const void *body;
 	size_t body_len;
+	http_source_fn on_source; /* instead of body: body_len bytes in pieces, perhaps once more from the beginning */
 	int64_t connect_timeout_ms, total_timeout_ms; /* both > 0 */
 	size_t body_max;			      /* most bytes of a 2xx body */
 	bool bypasses_proxy;			      /* link-local services: a proxy must never see them */
@@ -69,6 +73,9 @@ void http_response_clear(struct http_response *response);
 
 /** The value of the first header of that name (case ignored), copied; NULL if absent. The caller frees. */
 char *http_header(const struct http_response *response, const char *name);
+
+/** The same without a copy: NULL, or the value's place in the headers and its length without white space around. */
+const char *http_header_at(const struct http_response *response, const char *name, size_t *ret_len);
 
 /** The CA bundle that is used, or NULL when none was found. */
 const char *http_ca_file(void);

@@ -40,6 +40,7 @@ struct step_ctx {
 	struct fetch *fetch;	      /* nothing is opened until it is used */
 	const struct exec_user *user; /* run_as, or NULL: as dsagent runs */
 	const struct field_map *env;  /* the step's own `env`, in machine.env already; for text only */
+	const char *state_dir;	      /* below root; types keep what they note of earlier runs there; NULL: nowhere */
 	const struct js *lock;	      /* the manifest of --locked, as the types' `record` wrote it, or NULL */
 	bool is_done;		      /* this very content is recorded as done within the step's frequency: for `run` */
 	struct arena *arena;	      /* the worker's; freed with it */

@@ -13,6 +13,11 @@ static void add_step(const struct step_view *step, size_t index, struct js *js) 
 		js_set_int(js, "done", step->done);
 		js_set_int(js, "total", step->total);
 	}
+	if (step->is_bytes) {
+		js_set_str(js, "unit", "bytes");
+		if (step->total <= 0) js_set_int(js, "done", step->done);
+		js_set_int(js, "bytes_per_s", step->bytes_per_s);
+	}
 	if (step->attempt > 1) js_set_int(js, "attempt", step->attempt);
 }
 
@@ -29,6 +34,7 @@ static void add_end(const struct step_view *step, struct js *js) {
 }
 
 static void add_run(const struct run_view *view, struct js *js) {
+	js_set_int(js, "schema", EVENT_SCHEMA);
 	js_set_str(js, "run_id", view->run_id);
 	js_set_str(js, "recipe", view->recipe);
 	js_set_str(js, "version", view->version);
@@ -46,6 +52,7 @@ void event_js_print(const struct event *event, const struct run_view *view, stru
 	js_set_str(js, "type", event_type_name(event->type));
 	js_set_str(js, "at", clock_iso8601(event->at_ms, iso));
 	js_set_int(js, "at_ms", event->at_ms);
+	js_set_int(js, "since_ms", event->since_ms);
 	if (event->step < view->count) add_step(&view->steps[event->step], event->step, js);
 	if (event->text) js_set_str(js, "text", event->text);
 	if (event->diff) js_set_str(js, "diff", event->diff);

@@ -6,5 +6,8 @@
 
 struct buf;
 
+/** The shape's version; in the events of the run as a whole. */
+#define EVENT_SCHEMA 1
+
 /** Adds the object and a newline. */
 void event_js_print(const struct event *event, const struct run_view *view, struct buf *out);

@@ -8,6 +8,9 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+/* What goes on for less after the box was ready is not worth a word. */
+#define BACKGROUND_MIN_MS 1000
+
 /* Narrower than this nothing can be read: such a terminal wraps. */
 #define WIDTH_MIN 20
 
@@ -111,8 +114,8 @@ char *show_duration(int64_t ms, char text[SHOW_DURATION_SIZE]) {
 }
 
 char *show_seconds(int64_t ms, char text[SHOW_DURATION_SIZE]) {
-	if (ms >= 60 * 1000) return show_duration(ms / 1000 * 1000, text);
-	(void)snprintf(text, SHOW_DURATION_SIZE, "%lld s", ms < 0 ? 0LL : (long long)(ms / 1000));
+	AUTO_ARENA struct arena arena = {0};
+	(void)snprintf(text, SHOW_DURATION_SIZE, "%s", str_seconds(ms, &arena));
 	return text;
 }
 
@@ -194,7 +197,9 @@ static void add_warned(const struct run_view *view, struct buf *out) {
 
 static void add_success(const struct run_view *view, struct buf *out) {
 	char took[SHOW_DURATION_SIZE];
-	(void)show_duration(view->ended_at_ms - view->started_at_ms, took);
+	int64_t all_ms = view->ended_at_ms - view->started_at_ms,
+		ready_ms = view->ready_at_ms ? view->ready_at_ms - view->started_at_ms : all_ms;
+	(void)show_duration(ready_ms, took);
 	size_t in_place = 0, skipped = 0;
 	for (size_t i = 0; i < view->count; i++) {
 		in_place += view->steps[i].status == STEP_OK;
@@ -206,7 +211,10 @@ static void add_success(const struct run_view *view, struct buf *out) {
 		buf_addf(out, " (%s)\n", took);
 		return;
 	}
-	buf_addf(out, "%s in %s: ", view->status == RUN_READY ? "ready" : "ready with warnings", took);
+	buf_addf(out, "%s in %s", view->status == RUN_READY ? "ready" : "ready with warnings", took);
+	if (all_ms - ready_ms >= BACKGROUND_MIN_MS)
+		buf_addf(out, ", background steps done after %s", show_duration(all_ms, took));
+	buf_adds(out, ": ");
 	add_counts(view, out);
 	buf_addc(out, '\n');
 	add_warned(view, out);

@@ -10,8 +10,6 @@
 #define BAR_COLUMNS 16
 /* Below this width a bar leaves no room for words. */
 #define BAR_MIN_WIDTH 60
-/* A total this large counts bytes: no step installs a million packages. */
-#define BYTES_TOTAL_MIN 1000000
 /* An ETA from less work than this jumps about. */
 #define ETA_MIN_MS 3000
 
@@ -48,39 +46,19 @@ static void add_bar(const struct step_view *step, const struct show_style *style
 	buf_addf(out, " %3d%%  ", (int)((double)done / (double)step->total * 100));
 }
 
-/* "12 MB of 80 MB, 4 MB/s" or "14 of 61", for a text that does not count by itself. */
-static void add_count(const struct step_view *step, int64_t worked_ms, struct buf *out) {
-	if (step->total <= 0 || strpbrk(step->text, "0123456789")) return;
-	AUTO_ARENA struct arena arena = {0};
-	if (step->total < BYTES_TOTAL_MIN) {
-		buf_addf(out, "  %" PRId64 " of %" PRId64, step->done, step->total);
-		return;
-	}
-	buf_addf(out, "  %s of %s", str_bytes((unsigned long long)step->done, &arena),
-		 str_bytes((unsigned long long)step->total, &arena));
-	if (worked_ms >= 1000)
-		buf_addf(out, ", %s/s",
-			 str_bytes((unsigned long long)((double)step->done * 1000 / (double)worked_ms), &arena));
-}
-
 static void add_time(const struct step_view *step, int64_t elapsed_ms, int64_t worked_ms, struct buf *out) {
 	char text[SHOW_DURATION_SIZE];
 	buf_addf(out, "  %s", show_seconds(elapsed_ms, text));
 	if (step->total <= 0 || step->done <= 0 || step->done >= step->total || worked_ms < ETA_MIN_MS) return;
-	if (step->waiting_for[0]) return;
+	if (step->waiting_for[0] || step->is_bytes) return; /* its count says it */
 	int64_t left_ms = (int64_t)((double)worked_ms * (double)(step->total - step->done) / (double)step->done);
 	buf_addf(out, ", %s left", show_seconds(left_ms + 999, text));
 }
 
 /* What a running step does, in words. */
 static void add_doing(const struct step_view *step, struct buf *out) {
-	if (step->waiting_for[0]) {
-		buf_addf(out, "waiting %" PRId64 " s for ", step->waiting_ms / 1000);
-		show_clean(step->waiting_for, out);
-	} else if (step->text[0])
-		show_clean(step->text, out);
-	else
-		buf_adds(out, "looking at what is there");
+	char doing[STEP_DOING_SIZE];
+	show_clean(*step_view_doing(step, doing) ? doing : "looking at what is there", out);
 	if (step->attempt > 1) buf_addf(out, " (attempt %u)", step->attempt);
 }
 
@@ -94,7 +72,6 @@ void show_running(const struct step_view *step, const struct show_style *style, 
 	if (step->total > 0 && !step->waiting_for[0] && (style->width == 0 || style->width >= BAR_MIN_WIDTH))
 		add_bar(step, style, &left);
 	add_doing(step, &left);
-	if (!step->waiting_for[0]) add_count(step, worked_ms, &left);
 	add_time(step, elapsed_ms, worked_ms, &right);
 	if (style->width) { /* the time is kept whole, the words are cut */
 		size_t used = 2 + show_columns(buf_str(&right));

@@ -21,7 +21,7 @@
 /* status.json is written at once when the state changes, else at most this often, and at least every HEARTBEAT_MS. */
 #define WRITE_EVERY_MS 250
 #define HEARTBEAT_MS 5000
-/* Progress and waits of a step go to events.jsonl at most this often. */
+/* Progress and waits of one step go to events.jsonl at most this often. */
 #define PROGRESS_EVERY_MS 1000
 
 struct status_sink {
@@ -31,7 +31,9 @@ struct status_sink {
 	int events_fd;
 	struct buf events;
 	int64_t events_written;
-	int64_t written_at_ms, progress_at_ms; /* clock_mono_ms */
+	int64_t written_at_ms;	 /* clock_mono_ms */
+	int64_t *progress_at_ms; /* of each step, clock_mono_ms; 0: never */
+	size_t count;
 	bool is_dirty, has_warned;
 };
 
@@ -73,14 +75,17 @@ static void flush_events(struct status_sink *s) {
 }
 
 /* True for what events.jsonl takes: lines of output are in the step's log, progress comes once in a while. */
-static bool is_kept(struct status_sink *s, const struct event *event) {
+static bool is_kept(struct status_sink *s, const struct event *event, const struct run_view *view) {
 	bool is_repeated = event->type == EVENT_STEP_PROGRESS || event->type == EVENT_STEP_WAITING;
 	if (event->type == EVENT_STEP_LINE) return false;
-	if (is_repeated) {
-		int64_t now = clock_mono_ms();
-		if (s->events_written > EVENTS_FILE_MAX || now - s->progress_at_ms < PROGRESS_EVERY_MS) return false;
-		s->progress_at_ms = now;
+	if (!is_repeated || event->step >= view->count) return true;
+	if (!s->progress_at_ms) {
+		s->progress_at_ms = mem_zalloc(view->count * sizeof *s->progress_at_ms);
+		s->count = view->count;
 	}
+	int64_t *said_at_ms = &s->progress_at_ms[event->step < s->count ? event->step : 0], now = clock_mono_ms();
+	if (s->events_written > EVENTS_FILE_MAX || (*said_at_ms && now - *said_at_ms < PROGRESS_EVERY_MS)) return false;
+	*said_at_ms = now;
 	return true;
 }
 
@@ -106,7 +111,7 @@ static bool is_urgent(const struct event *event, const struct run_view *view) {
 
 static void on_event(struct sink *sink, const struct event *event, const struct run_view *view) {
 	struct status_sink *s = (struct status_sink *)sink;
-	if (is_kept(s, event)) event_js_print(event, view, &s->events);
+	if (is_kept(s, event, view)) event_js_print(event, view, &s->events);
 	if (event->type != EVENT_STEP_LINE) s->is_dirty = true;
 	bool is_now = is_urgent(event, view);
 	if (s->events.len >= EVENTS_FLUSH_AT || (is_now && event->type != EVENT_RUN_STARTED)) flush_events(s);
@@ -125,6 +130,7 @@ static void on_close(struct sink *sink) {
 	if (s->events.len) flush_events(s);
 	if (s->events_fd >= 0) (void)close(s->events_fd); /* a log: not synced */
 	buf_clear(&s->events);
+	free(s->progress_at_ms);
 	free(s->run_dir);
 	free(s->path);
 	free(s->events_path);

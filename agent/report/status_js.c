@@ -34,18 +34,25 @@ static void set_time(struct js *js, const char *key, int64_t at_ms) {
 	js_set_str(js, key, at_ms ? clock_iso8601(at_ms, iso) : NULL);
 }
 
-static struct js *step_js(const struct step_view *step, size_t index, int64_t now_ms) {
-	struct js *js = js_object();
+static struct js *step_js(const struct step_view *steps, size_t index, int64_t now_ms) {
+	const struct step_view *step = &steps[index];
+	struct js *js = js_object(), *needs = js_array();
 	int64_t until_ms = step->ended_at_ms ? step->ended_at_ms : now_ms;
 	js_set_int(js, "index", (int64_t)index + 1);
 	js_set_str(js, "id", step->id);
 	js_set_str(js, "name", step->name);
 	js_set_str(js, "type", step->type);
 	js_set_bool(js, "background", step->is_background);
+	for (size_t i = 0; i < step->needs_count; i++) js_push_str(needs, steps[step->needs[i]].id);
+	js_set(js, "needs", needs);
+	js_set_str(js, "held_by", step->held_by ? steps[step->held_by - 1].id : NULL);
 	js_set_str(js, "status", step_status_name(step->status));
 	js_set_str(js, "text", step->text);
 	js_set_int(js, "done", step->done);
 	js_set_int(js, "total", step->total);
+	js_set_str(js, "unit", step->is_bytes ? "bytes" : NULL);
+	js_set_int(js, "bytes_per_s", step->bytes_per_s);
+	js_set_int(js, "stalled_ms", step->stalled_ms);
 	js_set_str(js, "waiting_for", step->waiting_for[0] ? step->waiting_for : NULL);
 	js_set_int(js, "waiting_ms", step->waiting_ms);
 	js_set_int(js, "waited_ms", step->waited_ms);
@@ -83,7 +90,7 @@ struct js *report_status_js(const struct run_view *view, int64_t pid) {
 	js_set_str(js, "error", view->error[0] ? view->error : NULL);
 	js_set_str(js, "gpu", view->gpu[0] ? view->gpu : NULL);
 	js_set_int(js, "warnings", (int64_t)view->warnings);
-	for (size_t i = 0; i < view->count; i++) js_push(steps, step_js(&view->steps[i], i, view->updated_at_ms));
+	for (size_t i = 0; i < view->count; i++) js_push(steps, step_js(view->steps, i, view->updated_at_ms));
 	js_set(js, "steps", steps);
 	return js;
 }
@@ -155,12 +162,35 @@ static void read_step(const struct js *js, struct arena *arena, struct step_view
 	get_field(js, "log", ret->log_path, sizeof ret->log_path);
 	ret->done = js_get_int(js, "done", 0);
 	ret->total = js_get_int(js, "total", 0);
+	ret->is_bytes = js_get_str(js, "unit") && str_eq(js_get_str(js, "unit"), "bytes");
+	ret->bytes_per_s = js_get_int(js, "bytes_per_s", 0);
+	ret->stalled_ms = js_get_int(js, "stalled_ms", 0);
 	ret->waiting_ms = js_get_int(js, "waiting_ms", 0);
 	ret->waited_ms = js_get_int(js, "waited_ms", 0);
 	ret->started_at_ms = get_time_ms(js, "started_at");
 	if (js_get_str(js, "ended_at")) ret->ended_at_ms = ret->started_at_ms + js_get_int(js, "duration_ms", 0);
 	ret->attempt = (unsigned)js_get_int(js, "attempt", 0);
 	ret->changes = (size_t)js_get_int(js, "changes", 0);
+}
+
+/* The place of a step, count if it has none. */
+static size_t find_step(const struct run_view *view, const char *id) {
+	size_t i = 0;
+	while (i < view->count && !str_eq(view->steps[i].id, id)) i++;
+	return i;
+}
+
+/* What steps say of each other, by ids: once all have one. */
+static void read_links(const struct js *js, struct arena *arena, const struct run_view *view, struct step_view *ret) {
+	const struct js *needs = js_get(js, "needs");
+	size_t *list = arena_alloc(arena, (js_count(needs) + 1) * sizeof *list);
+	for (size_t i = 0; i < js_count(needs); i++) {
+		size_t need = find_step(view, js_str(js_at(needs, i)));
+		if (need < view->count) list[ret->needs_count++] = need;
+	}
+	ret->needs = list;
+	size_t holder = find_step(view, js_get_str(js, "held_by"));
+	if (holder < view->count) ret->held_by = holder + 1;
 }
 
 void report_status_view(const struct js *js, struct arena *arena, struct run_view *ret_view) {
@@ -188,6 +218,7 @@ void report_status_view(const struct js *js, struct arena *arena, struct run_vie
 	ret_view->count = count < STEPS_MAX ? count : STEPS_MAX;
 	ret_view->steps = arena_alloc(arena, (ret_view->count + 1) * sizeof *ret_view->steps);
 	for (size_t i = 0; i < ret_view->count; i++) read_step(js_at(steps, i), arena, &ret_view->steps[i]);
+	for (size_t i = 0; i < ret_view->count; i++) read_links(js_at(steps, i), arena, ret_view, &ret_view->steps[i]);
 }
 
 /* What became of a run whose process is gone: its running steps were cut short. */

@@ -22,8 +22,8 @@ struct getting {
 	struct fetch_file file; /* first: on_start gets it */
 	const struct download *d;
 	struct step_ctx *ctx;
-	const char *note; /* path of what is known of the partial file */
-	const char *name;
+	const char *note;	 /* path of what is known of the partial file */
+	const char *name, *what; /* "downloading NAME" */
 };
 
 const char *download_beside(const char *path, const char *suffix, struct arena *arena) {
@@ -81,7 +81,7 @@ const char *download_name(const char *url, struct arena *arena) {
 
 static void on_progress(int64_t done, int64_t total, void *arg) {
 	struct getting *g = arg;
-	machine_note(&g->ctx->machine, done, total > 0 ? total : 0, "downloading %s", g->name);
+	machine_progress_bytes(&g->ctx->machine, done, total > 0 ? total : 0, g->what);
 }
 
 /* What is begun belongs to this URL and version. */
@@ -195,6 +195,7 @@ int download_get(const struct download *d, struct step_ctx *ctx, char *ret_sha25
 		.note = arena_printf(ctx->arena, "%s.note", d->work),
 		.name = download_name(d->url, ctx->arena),
 	};
+	g.what = arena_printf(ctx->arena, "downloading %s", g.name);
 	g.file.arg = &g;
 	int r = open_part(&g, err);
 	if (r == 0) r = get_checked(&g, hex, err);

@@ -15,3 +15,4 @@ extern const struct step_type step_volume;
 extern const struct step_type step_repo;
 extern const struct step_type step_r;
 extern const struct step_type step_conda;
+extern const struct step_type step_sync;

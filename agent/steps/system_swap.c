@@ -124,7 +124,7 @@ static int fill(int fd, int64_t size, struct step_ctx *ctx) {
 		ssize_t n = write(fd, zeros, size - done < ZERO_BYTES ? (size_t)(size - done) : ZERO_BYTES);
 		if (n < 0 && errno != EINTR) return errno;
 		if (n > 0) done += n;
-		machine_note(&ctx->machine, done, size, "writing the swap file");
+		machine_progress_bytes(&ctx->machine, done, size, "writing the swap file");
 	}
 	return 0;
 }

@@ -30,6 +30,11 @@ void machine_note(const struct machine *m, int64_t done, int64_t total, const ch
 	m->on_note(text, done, total, m->arg);
 }
 
+void machine_progress_bytes(const struct machine *m, int64_t done, int64_t total, const char *what) {
+	machine_note_fn listener = m->on_bytes ? m->on_bytes : m->on_note;
+	if (listener) listener(what ? what : "", done, total, m->arg);
+}
+
 void machine_wait(const struct machine *m, int64_t waited_ms, const char *fmt, ...) {
 	char text[MACHINE_TEXT_MAX];
 	va_list args;

@@ -13,7 +13,7 @@
 struct err;
 struct fs_root;
 
-/** Progress: what is being done; done of total (bytes, wheels, packages; total 0: not known). */
+/** Progress: what is being done; done of total (wheels, packages, phases; total 0: not known). */
 typedef void (*machine_note_fn)(const char *text, int64_t done, int64_t total, void *arg);
 /** A wait for something outside: "the dpkg lock (unattended-upgr, pid 1719)", waited so far. Called about once a
  * second. */
@@ -28,6 +28,7 @@ struct machine {
 	int64_t deadline_at_ms;	       /* clock_mono_ms; no command outlives it */
 	exec_line_fn on_line;	       /* may be NULL */
 	machine_note_fn on_note;       /* may be NULL */
+	machine_note_fn on_bytes;      /* the same where done and total are bytes; NULL: on_note gets them */
 	machine_wait_fn on_wait;       /* may be NULL */
 	machine_publish_fn on_publish; /* may be NULL */
 	void *arg;
@@ -55,6 +56,13 @@ CHECK_RESULT int machine_check(const struct machine *m, const struct machine_com
 			       struct err *err);
 
 void machine_note(const struct machine *m, int64_t done, int64_t total, const char *fmt, ...) FORMAT(4, 5);
+
+/**
+ * Progress in bytes: "41 of 63 GB, 480 MB/s, 46 s left" in every report; what may be NULL or say more ("downloading
+ * x.zip"). Call it as often as you like; a count that shrinks is a new transfer. Total 0: not known.
+ */
+void machine_progress_bytes(const struct machine *m, int64_t done, int64_t total, const char *what);
+
 void machine_wait(const struct machine *m, int64_t waited_ms, const char *fmt, ...) FORMAT(3, 4);
 
 /**

@@ -89,11 +89,32 @@ static void tells_a_read_error(void **state) {
 	assert_string_equal(hex, "untouched");
 }
 
+/* The prepared key signs as the other way does, again and again; keys up to a block, at it and past it. */
+static void signs_many_times(void **state) {
+	static const size_t key_lens[] = {0, 1, 32, 63, 64, 65, 200};
+	char key[200];
+
+	(void)state;
+	memset(key, 'k', sizeof key);
+	for (size_t i = 0; i < sizeof key_lens / sizeof *key_lens; i++) {
+		struct digest_hmac *hmac = digest_hmac_new(key, key_lens[i]);
+
+		for (size_t len = 0; len < 200; len += 67) {
+			unsigned char want[SHA256_SIZE], got[SHA256_SIZE];
+
+			digest_hmac_sha256(key, key_lens[i], key, len, want);
+			digest_hmac_mac(hmac, key, len, got);
+			assert_memory_equal(got, want, sizeof want);
+		}
+		digest_hmac_free(hmac);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hashes_data),	      cmocka_unit_test(signs_data),
 		cmocka_unit_test(hashes_in_pieces),   cmocka_unit_test(hashes_a_file),
-		cmocka_unit_test(tells_a_read_error),
+		cmocka_unit_test(tells_a_read_error), cmocka_unit_test(signs_many_times),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,20 @@ static const struct row rows[] = {
 	  {.name = "B", .status = STEP_RUNNING},
 	  {.name = "C", .status = STEP_RUNNING, .text = "copying"}},
 	 256},
+	{"1/3 65% Data: 41 of 63 GB, 480 MB/s, 46 s left",
+	 RUN_RUNNING,
+	 1,
+	 3,
+	 65,
+	 {{.name = "A", .status = STEP_OK},
+	  {.name = "Data",
+	   .status = STEP_RUNNING,
+	   .done = 41000000000,
+	   .total = 63000000000,
+	   .is_bytes = true,
+	   .bytes_per_s = 480000000},
+	  {.name = "C"}},
+	 256},
 	{"3/3 100% ready",
 	 RUN_READY,
 	 3,
@@ -106,7 +120,45 @@ static void test_progress(void **state) {
 	}
 }
 
+static void test_doing(void **state) {
+	(void)state;
+	static const struct {
+		struct step_view step;
+		const char *expected;
+		int64_t left_ms;
+	} steps[] = {
+		{{.text = "installing 14 of 61 wheels", .done = 14, .total = 61}, "installing 14 of 61 wheels", -1},
+		{{.text = "loading", .done = 14, .total = 61}, "loading, 14 of 61", -1},
+		{{.name = "A"}, "", -1},
+		/* nothing is known of the rate, of the end, of either */
+		{{.text = "downloading x.zip", .done = 12000000, .total = 80000000, .is_bytes = true},
+		 "downloading x.zip, 12 of 80 MB",
+		 -1},
+		{{.done = 12000000, .is_bytes = true, .bytes_per_s = 4000000}, "12 MB, 4.0 MB/s", -1},
+		{{.text = "copying", .is_bytes = true}, "copying", -1},
+		{{.done = 12000000, .total = 80000000, .is_bytes = true, .bytes_per_s = 4000000},
+		 "12 of 80 MB, 4.0 MB/s, 17 s left",
+		 17000},
+		{{.done = 80000000, .total = 80000000, .is_bytes = true, .bytes_per_s = 4000000},
+		 "80 of 80 MB, 4.0 MB/s",
+		 0},
+		/* no promise while nothing comes */
+		{{.done = 12000000, .total = 80000000, .is_bytes = true, .bytes_per_s = 4000000, .stalled_ms = 75400},
+		 "12 of 80 MB, nothing for 1 min 15 s",
+		 -1},
+		{{.done = 1, .total = 2, .is_bytes = true, .waiting_for = "the disk", .waiting_ms = 3100},
+		 "waiting 3 s for the disk",
+		 -1},
+	};
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		char text[STEP_DOING_SIZE];
+		assert_string_equal(step_view_doing(&steps[i].step, text), steps[i].expected);
+		assert_int_equal(step_view_left_ms(&steps[i].step), steps[i].left_ms);
+	}
+}
+
 int main(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_progress)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_progress),
+					   cmocka_unit_test(test_doing)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ struct lo_row {
 
 struct lo_connection {
 	int fd;
-	size_t len;
+	size_t len, dropped; /* dropped: what of a large body came after LO_REQUEST_SIZE bytes */
 	char *data;
 };
 
@@ -69,7 +69,9 @@ static inline bool lo_answer(struct lo *lo, struct lo_connection *c) {
 	need = (size_t)(end + 4 - c->data);
 	field = strcasestr(c->data, "\r\ncontent-length:");
 	if (field && field < end) need += strtoul(field + 17, NULL, 10);
-	if (c->len < need || lo->count == LO_REQUESTS_MAX) return false;
+	if (c->len + c->dropped < need || lo->count == LO_REQUESTS_MAX) return false;
+	need -= c->dropped;
+	c->dropped = 0;
 	lo->requests[lo->count++] = strndup(c->data, need);
 	memmove(c->data, c->data + need, c->len - need + 1);
 	c->len -= need;
@@ -80,15 +82,21 @@ static inline bool lo_answer(struct lo *lo, struct lo_connection *c) {
 }
 
 static inline void lo_read(struct lo *lo, struct lo_connection *c) {
+	char excess[16 * 1024];
+	bool is_full = c->data && c->len == LO_REQUEST_SIZE;
 	ssize_t n;
 
 	if (!c->data) c->data = calloc(1, LO_REQUEST_SIZE + 1);
-	n = recv(c->fd, c->data + c->len, LO_REQUEST_SIZE - c->len, 0);
+	n = is_full ? recv(c->fd, excess, sizeof excess, 0)
+		    : recv(c->fd, c->data + c->len, LO_REQUEST_SIZE - c->len, 0);
 	if (n <= 0) {
 		lo_drop(c);
 		return;
 	}
-	c->len += (size_t)n;
+	if (is_full)
+		c->dropped += (size_t)n;
+	else
+		c->len += (size_t)n;
 	c->data[c->len] = '\0';
 	while (lo_answer(lo, c))
 		;

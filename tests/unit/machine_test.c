@@ -27,6 +27,9 @@ static void on_own_line(enum exec_stream stream, const char *line, void *arg) { 
 static void on_note(const char *text, int64_t done, int64_t total, void *arg) {
 	tell(arg, "note %s %lld/%lld\n", text, (long long)done, (long long)total);
 }
+static void on_bytes(const char *text, int64_t done, int64_t total, void *arg) {
+	tell(arg, "bytes '%s' %lld/%lld\n", text, (long long)done, (long long)total);
+}
 static void on_wait(const char *what, int64_t waited_ms, void *arg) {
 	tell(arg, "wait %s %lld\n", what, (long long)waited_ms);
 }
@@ -115,9 +118,14 @@ static void notes_and_waits_are_formatted(void **state) {
 	struct machine m = machine(&told), mute = {0};
 	machine_note(&m, 3, 12, "downloading %d of %d", 3, 12);
 	machine_wait(&m, 1500, "the %s", "lock");
+	machine_progress_bytes(&m, 41, 63, "copying");
+	m.on_bytes = on_bytes;
+	machine_progress_bytes(&m, 42, 63, NULL);
 	machine_note(&mute, 0, 0, "nobody %s", "listens");
 	machine_wait(&mute, 0, "nobody");
-	assert_string_equal(told.text, "note downloading 3 of 12 3/12\nwait the lock 1500\n");
+	machine_progress_bytes(&mute, 1, 2, NULL);
+	assert_string_equal(told.text, "note downloading 3 of 12 3/12\nwait the lock 1500\nnote copying 41/63\n"
+				       "bytes '' 42/63\n");
 }
 
 static void environment_is_read(void **state) {

@@ -83,8 +83,10 @@ static struct run_view example_view(struct step_view *step) {
 	"Python 3.11: waiting 2 s for the dpkg lock (apt-get, pid 17)\",\"error\":" error                              \
 	",\"gpu\":\"ok 1x T4\",\"warnings\":0,\"steps\":[{\"index\":1,\"id\":\"python\",\"name\":\"Python "            \
 	"3.11\",\"type\":\"python\","                                                                                  \
-	"\"background\":false,\"status\":\"running\",\"text\":\"installing 14 of 61 wheels\",\"done\":14,"             \
-	"\"total\":61,\"waiting_for\":\"the dpkg lock (apt-get, pid 17)\",\"waiting_ms\":2500,\"waited_ms\":700,"      \
+	"\"background\":false,\"needs\":[],\"held_by\":null,\"status\":\"running\",\"text\":\"installing 14 of 61 "    \
+	"wheels\",\"done\":14,"                                                                                        \
+	"\"total\":61,\"unit\":null,\"bytes_per_s\":0,\"stalled_ms\":0,\"waiting_for\":\"the dpkg lock (apt-get, pid " \
+	"17)\",\"waiting_ms\":2500,\"waited_ms\":700,"                                                                 \
 	"\"started_at\":\"2026-11-20T14:10:01Z\",\"ended_at\":null,\"duration_ms\":8000,\"attempt\":2,"                \
 	"\"changes\":3,\"error\":null,\"log\":\"/log/01-python.log\"}]}"
 
@@ -214,13 +216,16 @@ static void test_sink(void **state) {
 	read_all(w, "/log/events.jsonl", &text);
 	assert_string_equal(
 		buf_str(&text),
-		"{\"type\":\"run-started\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"run_id\":"
+		"{\"type\":\"run-started\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"since_ms\":0,"
+		"\"schema\":1,\"run_id\":"
 		"\"20261120-141000-3f9a\",\"recipe\":\"daily-driver@3f9a1c2e\",\"version\":\"0.1.0\",\"status\":"
 		"\"running\",\"done\":0,\"total\":1,\"percent\":22,\"warnings\":0,\"error\":null}\n"
-		"{\"type\":\"step-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"step\":\"python\","
+		"{\"type\":\"step-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"since_ms\":0,"
+		"\"step\":\"python\","
 		"\"index\":1,\"name\":\"Python 3.11\",\"step_status\":\"ok\",\"done\":14,\"total\":61,\"attempt\":2,"
 		"\"type_of_step\":\"python\",\"duration_ms\":40,\"waited_ms\":700,\"changes\":3}\n"
-		"{\"type\":\"run-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"run_id\":"
+		"{\"type\":\"run-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,\"since_ms\":0,"
+		"\"schema\":1,\"run_id\":"
 		"\"20261120-141000-3f9a\",\"recipe\":\"daily-driver@3f9a1c2e\",\"version\":\"0.1.0\",\"status\":"
 		"\"ready\",\"done\":1,\"total\":1,\"percent\":100,\"warnings\":0,\"error\":null}\n");
 	sink->close(sink);

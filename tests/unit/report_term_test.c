@@ -178,6 +178,7 @@ static void test_json_and_warned(void **state) {
 				  "    log: /l/02-python.log\n");
 	capture(TERM_JSON, false, play_warned, text, sizeof text);
 	assert_string_equal(text, "{\"type\":\"run-ended\",\"at\":\"2026-11-20T14:10:00Z\",\"at_ms\":1795183800000,"
+				  "\"since_ms\":0,\"schema\":1,"
 				  "\"run_id\":\"20261120-141000-3f9a\",\"recipe\":\"daily-driver@3f9a1c2e\","
 				  "\"version\":\"0.1.0\",\"status\":\"ready-with-warnings\",\"done\":0,\"total\":3,"
 				  "\"percent\":0,\"warnings\":1,\"error\":null}\n");
@@ -210,8 +211,9 @@ static const struct line_row line_rows[] = {
 	  .text = "copying",
 	  .done = 40000000,
 	  .total = 80000000,
+	  .is_bytes = true,
 	  .attempt = 2},
-	 "- Data  [########........]  50%  copying (attempt 2)  40.0 MB  40 s, 40 s left"},
+	 "- Data  [########........]  50%  copying, 40 of 80 MB (attempt 2)  40 s"},
 	{50,
 	 true,
 	 {.name = "Python",

@@ -248,11 +248,46 @@ static void canonical_headers(void **state) {
 	assert_string_equal(sigv4_signed_headers(&headers, &arena), "host;x-empty;x-tw;x-two");
 }
 
+/* One signer over changes of day, region, service and secret signs as a fresh one does. */
+static void keeps_its_key_only_while_it_fits(void **state) {
+	const struct {
+		int64_t now;
+		const char *region, *service;
+		char *secret;
+	} turns[] = {
+		{NOW, "us-east-1", "s3", (char[]){"a"}},	  {NOW + 1, "us-east-1", "s3", (char[]){"a"}},
+		{NOW + 86400, "us-east-1", "s3", (char[]){"a"}},  {NOW + 86400, "eu-west-3", "s3", (char[]){"a"}},
+		{NOW + 86400, "eu-west-3", "ec2", (char[]){"a"}}, {NOW + 86400, "eu-west-3", "ec2", (char[]){"b"}},
+		{NOW, "us-east-1", "s3", (char[]){"a"}},
+	};
+	struct sigv4_signer *signer = sigv4_signer_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+		AUTO_ARENA struct arena arena = {0};
+		AUTO_STRS struct strs headers = {0};
+		const struct cred cred = {.access_key = (char[]){ACCESS_KEY}, .secret_key = turns[i].secret};
+		struct sigv4_request req = {
+			.method = "GET",
+			.path = "/k",
+			.headers = &headers,
+			.payload_hash = SIGV4_EMPTY_HASH,
+			.region = turns[i].region,
+			.service = turns[i].service,
+			.now = turns[i].now,
+		};
+
+		strs_add(&headers, BUCKET_HOST);
+		assert_string_equal(sigv4_sign(signer, &req, &cred, &arena), sigv4_authorization(&req, &cred, &arena));
+	}
+	sigv4_signer_free(signer);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stage_by_stage),    cmocka_unit_test(chunk_signatures),
 		cmocka_unit_test(canonical_queries), cmocka_unit_test(canonical_paths),
-		cmocka_unit_test(canonical_headers),
+		cmocka_unit_test(canonical_headers), cmocka_unit_test(keeps_its_key_only_while_it_fits),
 	};
 
 	return cmocka_run_group_tests_name("sigv4", tests, NULL, NULL);

@@ -110,6 +110,39 @@ static const struct {
 	{360000000, "100 h 00 min"},
 };
 
+static const struct {
+	long long bytes;
+	const char *text;
+} short_sizes[] = {
+	{-1, "0 B"},
+	{0, "0 B"},
+	{999, "999 B"},
+	{1000, "1.0 KB"},
+	{9949, "9.9 KB"},
+	{9951, "10 KB"},
+	{812400, "812 KB"},
+	{999499, "999 KB"},
+	{999500, "1.0 MB"},
+	{480000000, "480 MB"},
+	{1500000000, "1.5 GB"},
+	{41000000000, "41 GB"},
+	{INT64_MAX, "9.2 EB"},
+};
+
+static const struct {
+	long long done, total;
+	const char *text;
+} shares[] = {
+	{41000000000, 63000000000, "41 of 63 GB"}, {0, 63000000000, "0 of 63 GB"},
+	{400000000, 1500000000, "0.4 of 1.5 GB"},  {12, 80, "12 of 80 B"},
+	{999600000, 999600000, "1.0 of 1.0 GB"},   {-3, -3, "0 of 0 B"},
+};
+
+static const struct {
+	long long ms;
+	const char *text;
+} seconds[] = {{-5, "0 s"}, {999, "0 s"}, {46999, "46 s"}, {63900, "1 min 03 s"}, {7500000, "2 h 05 min"}};
+
 static void trims_white_space(void **state) {
 	for (size_t i = 0; i < COUNT(trims); i++) {
 		char text[32];
@@ -193,6 +226,12 @@ static void shows_sizes_and_durations(void **state) {
 	for (size_t i = 0; i < COUNT(sizes); i++) assert_string_equal(str_bytes(sizes[i].bytes, &arena), sizes[i].text);
 	for (size_t i = 0; i < COUNT(durations); i++)
 		assert_string_equal(str_duration(durations[i].ms, &arena), durations[i].text);
+	for (size_t i = 0; i < COUNT(short_sizes); i++)
+		assert_string_equal(str_bytes_short(short_sizes[i].bytes, &arena), short_sizes[i].text);
+	for (size_t i = 0; i < COUNT(shares); i++)
+		assert_string_equal(str_bytes_of(shares[i].done, shares[i].total, &arena), shares[i].text);
+	for (size_t i = 0; i < COUNT(seconds); i++)
+		assert_string_equal(str_seconds(seconds[i].ms, &arena), seconds[i].text);
 }
 
 int main(void) {

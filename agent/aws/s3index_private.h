@@ -1,0 +1,21 @@
+#pragma once
+/* The frame of an index file: what s3index.c reads and s3index_write.c writes. */
+#include <stdint.h>
+
+#include "fmt/digest.h"
+
+#define S3INDEX_MAGIC "dsas3idx"
+#define S3INDEX_MAGIC_SIZE 8
+#define S3INDEX_VERSION 1
+
+/** In front: magic, version (8 bytes, little-endian like all), SHA-256 of the owner's text. */
+#define S3INDEX_HEAD_SIZE (S3INDEX_MAGIC_SIZE + 8 + SHA256_SIZE)
+
+/** At the end: number of records, place of the table, its rows; SHA-256 of everything before it. */
+#define S3INDEX_TAIL_SIZE (3 * 8 + SHA256_SIZE)
+
+void s3index_put_u64(unsigned char *out, uint64_t n);
+uint64_t s3index_get_u64(const unsigned char *data);
+
+/** Fills the head for an owner. */
+void s3index_head(const char *owner, unsigned char head[S3INDEX_HEAD_SIZE]);
