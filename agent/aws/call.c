@@ -137,10 +137,7 @@ bool call_cure(struct aws *aws, const char *service, const struct call_failure *
 		aws->clock_skew_s = failure->skew_s;
 		return cures->has_set_clock = true;
 	}
-	if (failure->is_token_old && !cures->has_renewed) {
-		cred_expire(aws->creds);
-		return cures->has_renewed = true;
-	}
+	if (failure->is_token_old && !cures->has_renewed && cred_renew(aws->creds)) return cures->has_renewed = true;
 	if (str_eq(service, "s3") && is_elsewhere && *failure->region && !str_eq(failure->region, here) &&
 	    !cures->has_moved) {
 		memcpy(region, failure->region, CALL_WORD_SIZE);

@@ -213,10 +213,24 @@ int cred_get(struct cred_chain *chain, const struct cred **ret_cred, struct err 
 	return 0;
 }
 
-void cred_expire(struct cred_chain *chain) {
-	cred_wipe(&chain->cred);
+static bool is_same(const struct cred *a, const struct cred *b) {
+	const char *token = a->session_token ? a->session_token : "";
+
+	return str_eq(a->access_key, b->access_key) && str_eq(token, b->session_token ? b->session_token : "");
+}
+
+bool cred_renew(struct cred_chain *chain) {
+	struct cred old = chain->cred;
+	const struct cred *fresh;
+	struct err ignored;
+	bool had_cred = chain->has_cred, has_others;
+
+	chain->cred = (struct cred){0};
 	chain->has_cred = false;
 	chain->not_before = 0;
+	has_others = cred_get(chain, &fresh, &ignored) == 0 && !(had_cred && is_same(&old, fresh));
+	cred_wipe(&old);
+	return has_others;
 }
 
 char *cred_profile_region(const struct cred_chain *chain) { return cred_region_from_files(&chain->source); }

