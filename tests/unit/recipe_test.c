@@ -274,7 +274,12 @@ static void test_builtins_and_examples_plan(void **state) {
 	struct world *w = *state;
 	AUTO_STRS struct strs recipes = {0};
 	recipe_builtin_names(&recipes, NULL);
-	for (size_t i = 0; i < recipes.count; i++) assert_string_equal(plan_of(w, recipes.items[i]), "");
+	for (size_t i = 0; i < recipes.count; i++) {
+		w->vars.count = 0;
+		if (str_eq(recipes.items[i], "postgres-client")) strs_add(&w->vars, "address=db.internal:5432");
+		assert_string_equal(plan_of(w, recipes.items[i]), "");
+	}
+	w->vars.count = 0;
 	for (const struct step_type *const *t = steps_all; *t; t++) {
 		const char *text = arena_printf(&w->arena, "steps:\n%s", (*t)->example);
 		assert_string_equal(plan_of(w, put(w, (*t)->name, text)), "");
