@@ -149,7 +149,7 @@ static void add_findings(struct bundle *b) {
 	}
 	AUTO_JS struct js *known = facts_to_js(facts);
 	add_js(b, "facts.json", known);
-	doctor_all(b->ctx, facts, b->run->root, NULL, &config, &rows);
+	doctor_all(b->ctx, facts, b->run->root, NULL, &config, clock_mono_ms(), &rows);
 	AUTO_JS struct js *found = rows_js(&rows);
 	add_js(b, "doctor.json", found);
 }
@@ -238,8 +238,10 @@ void bundle_keep(struct context *ctx, const struct bundle_run *run, const char *
 	const char *url = NULL;
 	if (run->recipe && keep_recipes(ctx, run, &err)) log_warning("the recipe is not kept: %s", err.msg);
 	if (!to) return;
-	if (upload(ctx, run, to, &url, &err))
+	if (upload(ctx, run, to, &url, &err)) {
 		log_warning("no bundle was uploaded: %s", err.msg);
-	else
-		(void)snprintf(where, size, "%s", url); /* a key has 1024 bytes at most; a longer one is cut */
+		return;
+	}
+	log_info("a bundle for a bug report is in %s", url);
+	(void)snprintf(where, size, "%s", url); /* a key has 1024 bytes at most; a longer one is cut */
 }

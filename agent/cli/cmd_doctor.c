@@ -1,4 +1,5 @@
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -20,6 +21,7 @@ struct options {
 	int64_t timeout_ms, wait_ms;
 	const char *torch;
 	struct strs vars;
+	int64_t began_ms; /* not an option: when it was called */
 };
 
 static const struct opt opts[] = {
@@ -91,12 +93,13 @@ static int find_plan(struct context *ctx, const struct options *o, const struct 
 }
 
 void doctor_all(struct context *ctx, const struct facts *facts, const struct fs_root *root, const struct plan *plan,
-		const struct config *config, struct rows *rows) {
+		const struct config *config, int64_t began_ms, struct rows *rows) {
 	struct doctor d = {.ctx = ctx,
 			   .facts = facts,
 			   .root = root,
 			   .plan = plan,
 			   .config = config,
+			   .began_ms = began_ms,
 			   .env = run_environment(facts, ctx->env, &ctx->arena),
 			   .sources = {.arena = &ctx->arena},
 			   .has_proxy = sources_have_proxy(root, ctx->env)};
@@ -114,7 +117,7 @@ static int run_all(struct context *ctx, const struct options *o, const struct st
 	check_config(ctx, root, &config, &rows);
 	int code = find_plan(ctx, o, names, facts, root, &plan, &rows);
 	if (code != EXIT_OK_) return code;
-	doctor_all(ctx, facts, root, plan, &config, &rows);
+	doctor_all(ctx, facts, root, plan, &config, o->began_ms, &rows);
 	if (ctx->is_json) {
 		AUTO_JS struct js *js = rows_js(&rows);
 		code = cli_print_json(js);
@@ -135,7 +138,7 @@ static int run_gpu(struct context *ctx, const struct options *o, const struct fa
 }
 
 int cmd_doctor(struct context *ctx, int argc, char **argv) {
-	struct options o = {.timeout_ms = DOCTOR_GPU_TIMEOUT_MS, .torch = "auto"};
+	struct options o = {.timeout_ms = DOCTOR_GPU_TIMEOUT_MS, .torch = "auto", .began_ms = clock_mono_ms()};
 	AUTO_STRS struct strs args = {0};
 	struct err err = {0};
 	const struct facts *facts = NULL;

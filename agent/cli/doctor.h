@@ -15,8 +15,9 @@ struct facts;
 struct fs_root;
 struct plan;
 
-/** All of `doctor` is over by then. */
+/** All of `doctor` is over by then; what metadata took is taken off what may be asked, as far as this. */
 #define DOCTOR_DEADLINE_MS 5000
+#define DOCTOR_ASK_MIN_MS 1500
 /** One request of it, so that its own error is shown and not that it was cut. */
 #define DOCTOR_REQUEST_MS 4000
 
@@ -27,6 +28,7 @@ struct doctor {
 	const struct plan *plan; /* NULL: of no recipe */
 	const struct config *config;
 	const char *const *env;
+	int64_t began_ms; /* clock_mono_ms */
 	struct sources sources;
 	bool has_proxy;
 };
@@ -46,9 +48,9 @@ struct doctor_needs {
 };
 struct doctor_needs doctor_needs(const struct plan *plan);
 
-/** All of it, of a plan or (NULL) the machine alone. */
+/** All of it, of a plan or (NULL) the machine alone. began_ms: when the 5 seconds began (clock_mono_ms). */
 void doctor_all(struct context *ctx, const struct facts *facts, const struct fs_root *root, const struct plan *plan,
-		const struct config *config, struct rows *rows);
+		const struct config *config, int64_t began_ms, struct rows *rows);
 
 /** Why the host of an origin cannot be resolved, in the arena; NULL if it can. */
 const char *doctor_resolve(const char *origin, struct arena *arena);

@@ -213,5 +213,6 @@ void doctor_ask(struct doctor *d, struct rows *rows) {
 	add_sources(&l);
 	add(&l, "gpu", ask_gpu, ROW_WARN, NULL, NULL);
 	if (!context_http(d->ctx, &http, &ignored)) http_disconnect(http); /* each has connections of its own */
-	rows_ask(l.questions, l.count, DOCTOR_DEADLINE_MS, rows);
+	int64_t left_ms = d->began_ms + DOCTOR_DEADLINE_MS - clock_mono_ms();
+	rows_ask(l.questions, l.count, left_ms < DOCTOR_ASK_MIN_MS ? DOCTOR_ASK_MIN_MS : left_ms, rows);
 }

@@ -44,6 +44,7 @@ static void add_run(const struct run_view *view, struct js *js) {
 	js_set_int(js, "percent", view->percent);
 	js_set_int(js, "warnings", (int64_t)view->warnings);
 	js_set_str(js, "error", view->error[0] ? view->error : NULL);
+	if (view->bundle[0]) js_set_str(js, "bundle", view->bundle);
 }
 
 void event_js_print(const struct event *event, const struct run_view *view, struct buf *out) {

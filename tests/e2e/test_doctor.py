@@ -148,6 +148,13 @@ def test_recipes_of_the_machine_are_looked_at_and_their_errors_named(agent):
     agent.run("doctor", agent.recipe("stepz: []\n"), code=2)
 
 
+def test_metadata_that_hangs(on_ec2, world):
+    world.faults("token stall")
+    run = on_ec2.run("doctor", "--json", code=1)
+    row = rows(run)["metadata"][0]
+    assert row["status"] == "fail" and "hop" in row["text"] + row["remedy"] and run.seconds < 15
+
+
 def test_metadata_that_is_off(on_ec2, world):
     world.config("metadata=off")
     row = rows(on_ec2.run("doctor", "--json", code=1))["metadata"][0]

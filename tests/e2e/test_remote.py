@@ -133,6 +133,12 @@ def test_the_configuration_may_lie_elsewhere_and_turn_tags_off(on_ec2, world, tm
     assert "absent" in run.err
 
 
+def test_the_configuration_has_a_schema(agent):
+    schema = agent.run("schema", "--config").json()["anyOf"][0]
+    assert set(schema["properties"]) == {"tags", "webhook", "cloudformation", "bundle"}
+    assert schema["properties"]["webhook"]["anyOf"][0]["required"] == ["url"] and schema["additionalProperties"] is False
+
+
 def test_a_refused_recipe_at_boot_is_told_too(on_ec2, world, nginx):
     nginx.start()
     configure(on_ec2, hook(nginx))
