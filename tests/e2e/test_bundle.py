@@ -60,6 +60,8 @@ def test_no_secret_anywhere(on_ec2, world, tmp_path):
         "the tags": json.dumps(world.history()).encode(), "the files": everything_in(on_ec2.tree),
         "the webhook": json.dumps([body for _, _, body in nginx.posts()]).encode(),
     }
+    page = on_ec2.work / "report.html"
+    outputs["report"] = on_ec2.run("report", "--html", page, code=None).text.encode() + page.read_bytes()
     bundle = on_ec2.work / "b.tar.gz"
     on_ec2.run("bundle", "-o", bundle, env=env)
     members = tar_members(bundle)
