@@ -36,8 +36,9 @@ def assert_silent(where, data):
         assert canary.encode() not in data, f"{canary} is in {where}"
 
 
-def test_no_secret_anywhere(on_ec2, world, tmp_path):
+def test_no_secret_anywhere(on_ec2, world, tmp_path, request):
     nginx = Nginx(tmp_path / "nginx")
+    request.addfinalizer(nginx.stop)
     nginx.start()
     config = on_ec2.tree / "etc/dsagent/dsagent.yaml"
     config.parent.mkdir(parents=True)
@@ -60,6 +61,8 @@ def test_no_secret_anywhere(on_ec2, world, tmp_path):
         "the tags": json.dumps(world.history()).encode(), "the files": everything_in(on_ec2.tree),
         "the webhook": json.dumps([body for _, _, body in nginx.posts()]).encode(),
     }
+    page = on_ec2.work / "report.html"
+    outputs["report"] = on_ec2.run("report", "--html", page, code=None).text.encode() + page.read_bytes()
     bundle = on_ec2.work / "b.tar.gz"
     on_ec2.run("bundle", "-o", bundle, env=env)
     members = tar_members(bundle)
@@ -67,7 +70,6 @@ def test_no_secret_anywhere(on_ec2, world, tmp_path):
     assert b"example.invalid" in outputs["the bundle"]
     for where, data in outputs.items():
         assert_silent(where, data)
-    nginx.stop()
 
 
 def test_what_is_in_a_bundle(on_ec2, world):
@@ -102,12 +104,6 @@ def test_an_older_run_standard_output_and_nothing_yet(agent):
     agent.run("bundle", first, "-o", "first.tar.gz")
     assert any(name.startswith("01-") for name in tar_members(agent.work / "first.tar.gz"))
     assert "no run 'nope'" in agent.run("bundle", "nope", code=3).err
-
-
-class Bucket(Server):
-    def __init__(self, status=200):
-        self.objects = {}
-        super().__init__(lambda method, path, headers, body: (status, ""))
 
 
 @pytest.fixture
