@@ -117,8 +117,8 @@ fetch() {
 	place
 	for try in 1 2 3 4 5 6; do
 		[ "$try" = 1 ] || sleep "${DSAGENT_RETRY_SECONDS:-$((try * 6))}"
-		# Of curl its own line, which lines of advice may follow; of others the last one.
-		why=$(download 2>&1) || { why="download: $(printf '%s\n' "$why" | sed -n -e '/^curl: (/{p;q;}' -e '$p')"; continue; }
+		# The last line says why; with certificates curl adds some of advice.
+		why=$(download 2>&1) || { why="download: $(printf '%s\n' "$why" | sed '/^More details here/,$d' | tail -n 1)"; continue; }
 		got=$(sha256sum <"$tmp")
 		[ "${got%% *}" != "$sum" ] || { why=''; break; }
 		why="its SHA-256 is ${got%% *} and should be $sum"
