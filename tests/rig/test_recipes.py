@@ -120,3 +120,18 @@ def test_r_bioconductor(box_in, cache):
     # `R answers` is a check: it asks Rscript itself, by its path.
     box.sh("ln -sf /usr/bin/Rscript /shared/watch/Rscript; rm -f /shared/watch/R")
     in_place(box, *words)
+
+
+def test_gpu_training_without_gpu(debian_root, box_in, cache):
+    """No Deep Learning AMI and no GPU: tools, the folder for checkpoints and its room; the rest is left out."""
+    box = box_in(debian_root, binds=cache)
+    words = ("gpu-training", "--var", "free=1M")
+    box.run("dsagent", "apply", *words, timeout=600)
+    steps = {s["id"]: s["status"] for s in json.loads(box.sh("cat /run/dsagent/status.json"))["steps"]}
+    assert steps == {"gpu": "ok", "tools": "changed", "checkpoints": "changed", "room-for-them": "ok", "training-libraries": "skipped",
+                     "pytorch-on-the-gpu": "skipped", "jupyterlab": "skipped", "data": "skipped"}, steps
+    assert box.sh("stat -c %a /data/checkpoints") == "1777\n"
+    watch(box)
+    in_place(box, *words)
+    done = box.run("dsagent", "apply", "gpu-training", "--var", "free=900T", code=1)
+    assert "/data/checkpoints has" in done.stdout and "make room or use a larger volume" in done.stdout
