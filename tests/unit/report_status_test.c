@@ -83,8 +83,7 @@ static struct run_view example_view(struct step_view *step) {
 	",\"started_at\":\"2026-11-20T14:10:00Z\",\"updated_at\":\"2026-11-20T14:10:09Z\",\"ready_at\":null,"          \
 	"\"ended_at\":null,\"duration_ms\":9000,\"ready_ms\":0,\"done\":0,\"total\":1,\"percent\":22,\"progress\":"    \
 	"\"0/1 22% "                                                                                                   \
-	"Python 3.11: waiting 2 s for the dpkg lock (apt-get, pid 17)\",\"error\":" error                              \
-	",\"gpu\":\"ok 1x "                                                                                            \
+	"Python 3.11: waiting 2 s for the dpkg lock (apt-get, pid 17)\",\"error\":" error ",\"gpu\":\"ok 1x "          \
 	"T4\",\"bundle\":null,\"warnings\":0,\"steps\":[{\"index\":1,\"id\":\"python\",\"name\":\"Python "             \
 	"3.11\",\"type\":\"python\","                                                                                  \
 	"\"background\":false,\"needs\":[],\"held_by\":null,\"held_what\":null,\"status\":\"running\",\"text\":"       \
