@@ -88,11 +88,11 @@ int tls_read(struct tls *tls, void *data, size_t size, size_t *ret_len, struct e
 	return 0;
 }
 
-void tls_free(struct tls *tls) {
+void tls_close(struct tls *tls) {
 	if (!tls) return;
 	SSL_free(tls->ssl);
 	SSL_CTX_free(tls->ctx);
 	free(tls);
 }
 
-void tls_free_p(struct tls **tls) { tls_free(*tls); }
+void tls_close_p(struct tls **tls) { tls_close(*tls); }

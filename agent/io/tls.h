@@ -21,6 +21,6 @@ CHECK_RESULT int tls_open(int fd, const char *server_name, int64_t until_ms, str
 CHECK_RESULT int tls_write(struct tls *tls, const void *data, size_t len, struct err *err);
 CHECK_RESULT int tls_read(struct tls *tls, void *data, size_t size, size_t *ret_len, struct err *err);
 
-void tls_free(struct tls *tls); /* NULL is fine */
-void tls_free_p(struct tls **tls);
-#define AUTO_TLS AUTO(tls_free_p)
+void tls_close(struct tls *tls); /* NULL is fine */
+void tls_close_p(struct tls **tls);
+#define AUTO_TLS AUTO(tls_close_p)

@@ -96,7 +96,7 @@ int check_postgres(const char *address, int64_t timeout_ms, struct arena *arena,
 	if (r == 0) r = send_all(&s, startup, sizeof startup, err);
 	if (r == 0) r = receive(&s, answer, sizeof answer, &len, err);
 	if (r == 0) r = judge(&s, answer, len, err);
-	tls_free(s.tls);
+	tls_close(s.tls);
 	cleanup_close(&s.fd);
 	return r;
 }
