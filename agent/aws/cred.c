@@ -221,14 +221,14 @@ static bool is_same(const struct cred *a, const struct cred *b) {
 
 bool cred_renew(struct cred_chain *chain) {
 	struct cred old = chain->cred;
-	const struct cred *fresh;
+	const struct cred *fresh = NULL;
 	struct err ignored;
 	bool had_cred = chain->has_cred, has_others;
 
 	chain->cred = (struct cred){0};
 	chain->has_cred = false;
 	chain->not_before = 0;
-	has_others = cred_get(chain, &fresh, &ignored) == 0 && !(had_cred && is_same(&old, fresh));
+	has_others = cred_get(chain, &fresh, &ignored) == 0 && fresh && !(had_cred && is_same(&old, fresh));
 	cred_wipe(&old);
 	return has_others;
 }
