@@ -73,6 +73,7 @@ struct s3_request {
 	struct http_request http;
 	struct http_task *task;
 	unsigned attempt, epoch;
+	bool has_followed; /* it was sent again after another request's cure */
 	int64_t began_ms, due_ms;
 	int64_t progress; /* bytes of a body that on_body took: a try that got further is not counted */
 	struct call_cures cures;

@@ -208,8 +208,8 @@ static int on_answer(struct s3_request *r, const struct http_response *answer, s
 	struct s3_putting *p = putting_of(r);
 
 	s3_read_done(answer, &p->done);
-	if (!p->done.etag[0]) {
-		(void)err_set(err, ERR_REMOTE, "HTTP %d without an ETag: it was not S3 that answered", answer->status);
+	if (!*p->done.etag) { /* something in between has answered in its place */
+		(void)err_set(err, ERR_REMOTE, "HTTP %d without an ETag: that is no answer of S3", answer->status);
 		err->is_retryable = true;
 		return -(int)err->code;
 	}

@@ -71,6 +71,7 @@ void s3_send(struct s3_request *r) {
 	r->began_ms = clock_mono_ms();
 	r->progress = 0;
 	r->cures = (struct call_cures){0};
+	r->has_followed = false;
 	r->failure = (struct call_failure){0};
 	put(&s3_of(r)->lanes[r->lane], r, S3_QUEUED);
 }
@@ -213,7 +214,9 @@ static bool is_cured(struct s3_request *r) {
 	struct s3 *s3 = s3_of(r);
 	bool asks = r->failure.is_clock_off || r->failure.is_token_old || *r->failure.region;
 
-	if (asks && r->epoch != s3->epoch) return true; /* another request's cure came after this one was signed */
+	/* Another request's cure came after this one was signed. Once: a cure that does not help would go round for
+	 * ever. */
+	if (asks && r->epoch != s3->epoch && !r->has_followed) return r->has_followed = true;
 	if (!call_cure(s3->aws, "s3", &r->failure, s3->region, &r->cures)) return false;
 	s3->epoch++;
 	s3->target.origin = NULL; /* the region may be another */

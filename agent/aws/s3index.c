@@ -30,7 +30,7 @@ uint64_t s3index_get_u64(const unsigned char *data) {
 }
 
 void s3index_head(const char *owner, unsigned char head[S3INDEX_HEAD_SIZE]) {
-	memcpy(head, S3INDEX_MAGIC, S3INDEX_MAGIC_SIZE);
+	s3index_put_u64(head, S3INDEX_MAGIC);
 	s3index_put_u64(head + S3INDEX_MAGIC_SIZE, S3INDEX_VERSION);
 	digest_sha256(owner, strlen(owner), head + S3INDEX_MAGIC_SIZE + 8);
 }
@@ -95,7 +95,7 @@ static int read_tail(struct s3index *index, int64_t size, struct err *err) {
 
 int s3index_open(int dir_fd, const char *name, const char *owner, struct s3index **ret_index, struct err *err) {
 	struct s3index *index = mem_zalloc(sizeof *index);
-	struct stat st;
+	struct stat st = {0};
 	int rc = 0;
 	index->fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (index->fd < 0 || fstat(index->fd, &st) < 0) rc = err_set_errno(err, errno, "cannot open it");

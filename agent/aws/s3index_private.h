@@ -4,7 +4,8 @@
 
 #include "fmt/digest.h"
 
-#define S3INDEX_MAGIC "dsas3idx"
+/** "dsas3idx", as a number in the order of all others. */
+#define S3INDEX_MAGIC 0x7864693373617364ULL
 #define S3INDEX_MAGIC_SIZE 8
 #define S3INDEX_VERSION 1
 

@@ -8,8 +8,8 @@
 #include "base/str.h"
 
 /* Pages of 1,000 keys in one piece of a split listing, and pieces asked for at once: some 2 MB ahead at most. */
-#define PIECE_PAGES 4
-#define PIECES_AT_ONCE 4
+#define PIECE_PAGES 2
+#define PIECES_AT_ONCE 6
 /* Pages that one long listing may be ahead. */
 #define PAGES_AHEAD 3
 

@@ -68,10 +68,11 @@ static void plan(struct s3sync *s, struct s3item *item) {
 static struct s3item *item_of(struct s3sync *s, const struct row *row) {
 	const struct s3_object *o = row->object;
 	struct s3item *item;
-	if (s->o->way == S3WAY_DOWN)
+	if (s->o->way == S3WAY_DOWN && o)
 		item = s3item_new(s, row->path, o->size, o->modified_at_ms, o->etag);
 	else
-		item = s3item_new(s, row->path, row->local->size, o ? o->modified_at_ms : 0, o ? o->etag : "");
+		item = s3item_new(s, row->path, row->local ? row->local->size : 0, o ? o->modified_at_ms : 0,
+				  o ? o->etag : "");
 	item->is_new = !row->local || row->local->kind != S3WALK_FILE;
 	return item;
 }
@@ -102,6 +103,7 @@ static void own(struct s3sync *s, const struct row *row) {
 }
 
 static void keep(struct s3sync *s, const struct row *row) {
+	if (!row->local || !row->object) return; /* only what both have is equal */
 	struct s3index_entry now = {
 		.path = row->path,
 		.size = row->local->size,
@@ -131,6 +133,7 @@ static int open_file(struct s3sync *s, const char *path) {
 }
 
 static void check(struct s3sync *s, const struct row *row) {
+	if (!row->local || !row->object) return; /* as above */
 	int fd = open_file(s, row->path);
 	if (fd < 0)
 		plan(s, item_of(s, row));

@@ -156,7 +156,7 @@ int s3tree_remove_empty(struct s3tree *t, const char *path, struct err *err) {
 	const char *name = NULL;
 	forget_below(t, path, strlen(path));
 	int rc = s3tree_dir(t, path, false, &dir, &name, err);
-	if (rc) return rc;
+	if (rc || !dir) return rc;
 	int errnum = remove_dirs(dir->fd, name, 0);
 	s3tree_release(dir);
 	if (errnum == ENOTDIR)
@@ -172,7 +172,7 @@ int s3tree_remove_file(struct s3tree *t, const char *path, struct err *err) {
 		err_clear(err);
 		return 0;
 	}
-	if (rc) return rc;
+	if (rc || !dir) return rc;
 	if (unlinkat(dir->fd, name, 0) < 0 && errno != ENOENT) rc = err_set_errno(err, errno, "cannot delete it");
 	s3tree_release(dir);
 	return rc;

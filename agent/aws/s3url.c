@@ -8,7 +8,8 @@
 #include "base/str.h"
 
 #define SCHEME "s3://"
-/* S3 User Guide, "Bucket naming rules": 3 to 63; older buckets of us-east-1 have up to 255. Other services have fewer. */
+/* S3 User Guide, "Bucket naming rules": 3 to 63; older buckets of us-east-1 have up to 255. Other services have fewer.
+ */
 #define BUCKET_MAX 255
 
 bool s3url_is(const char *text) { return str_starts(text, SCHEME); }

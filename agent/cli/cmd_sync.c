@@ -127,7 +127,7 @@ static int prepare(struct context *ctx, const struct options *o, const struct st
 
 static int exit_code(const struct syncing *s, const struct s3sync_counts *counts, int rc, const struct err *err) {
 	if (s->signal) return EXIT_SIGNAL_BASE + s->signal;
-	if (rc) return cli_fail(rc == -ERR_BUSY || rc == -ERR_INVALID ? EXIT_NO_START : EXIT_STEP_FAILED, err);
+	if (rc) return cli_fail(rc == -ERR_BUSY ? EXIT_NO_START : EXIT_STEP_FAILED, err);
 	return counts->failed ? EXIT_STEP_FAILED : EXIT_OK_;
 }
 
