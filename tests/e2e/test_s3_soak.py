@@ -1,4 +1,4 @@
-"""Many small objects: memory stays flat. S3_SOAK objects (20,000 here, `make s3-soak` a million)."""
+"""Many small objects: memory stays flat. S3_SOAK objects (5,000 here, `make s3-soak` a million)."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import time
 
 from harness import tree_lines
 
-OBJECTS = int(os.environ.get("S3_SOAK", "20000"))
+OBJECTS = int(os.environ.get("S3_SOAK", "5000"))
 RSS_MAX_MB = 24  # with the distribution's libraries, which alone are 12; the bar of 16 is measured by make bench-s3
 
 
