@@ -41,7 +41,8 @@ def test_memory_does_not_depend_on_the_number_of_objects(box, world):
             print(f"{OBJECTS} objects, {round_} to do: {time.monotonic() - began:.1f} s, RSS at most {max(samples):.1f} MB")
             assert max(samples) <= RSS_MAX_MB
             late = samples[len(samples) // 4:]
-            assert max(late) - min(late) <= 4, "it grows"
+            # A run of a few samples is all start-up.
+            assert len(samples) < 20 or max(late) - min(late) <= 4, "it grows"
         assert tree_lines(box.data) == world.manifest("bkt")
         assert world.counters()["GetObject"] == OBJECTS
     finally:
