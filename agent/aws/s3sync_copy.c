@@ -177,8 +177,9 @@ static void begin_put(struct s3item *item) {
 }
 
 void s3sync_copy(struct s3sync *s) {
-	while (!s->is_stopping && s->queue.count && s3_has_room(s->o->s3)) {
+	while (!s->is_stopping && s3_has_room(s->o->s3)) {
 		struct s3item *item = s3queue_pop(&s->queue);
+		if (!item) break;
 		if (s->o->way == S3WAY_DOWN)
 			begin_get(item);
 		else

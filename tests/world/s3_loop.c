@@ -255,23 +255,26 @@ static void go_on(struct world *w, struct s3_conn *c) {
 	if (result < 0) conn_free(w->s3, c);
 }
 
-/* Those whose wait is over; the time until the next, -1 for none. */
-static int wake(struct world *w) {
-	int64_t now = 0, next = INT64_MAX;
-
+/* Those whose wait is over. One that is answered may wait again at once, for the request that was there already. */
+static void wake(struct world *w) {
 	for (struct s3_conn *c = w->s3->waiting ? w->s3->conns : NULL, *after; c; c = after) {
 		after = c->next;
-		if (c->state != S3_WAIT) continue;
-		if (!now) now = mono_ms();
-		if (c->wake_ms <= now) {
-			w->s3->waiting--;
-			answer(w, c);
-			go_on(w, c);
-		} else if (c->wake_ms < next) {
-			next = c->wake_ms;
-		}
+		if (c->state != S3_WAIT || c->wake_ms > mono_ms()) continue;
+		w->s3->waiting--;
+		answer(w, c);
+		go_on(w, c);
 	}
-	return next == INT64_MAX ? -1 : (int)(next - now);
+}
+
+/* Milliseconds until the next wait is over, -1 where nobody waits. */
+static int next_wake(const struct s3 *s3) {
+	int64_t next = INT64_MAX, now;
+
+	for (const struct s3_conn *c = s3->waiting ? s3->conns : NULL; c; c = c->next)
+		if (c->state == S3_WAIT && c->wake_ms < next) next = c->wake_ms;
+	if (next == INT64_MAX) return -1;
+	now = mono_ms();
+	return next > now ? (int)(next - now) : 0;
 }
 
 static void *run(void *arg) {
@@ -292,7 +295,8 @@ static void *run(void *arg) {
 			else
 				go_on(w, c);
 		}
-		timeout = wake(w);
+		wake(w);
+		timeout = next_wake(w->s3);
 		pthread_mutex_unlock(&w->lock);
 	}
 	return NULL;
