@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "aws/call.h"
+#include "aws/s3_file.h"
 #include "aws/s3_private.h"
 #include "aws/s3_writer.h"
 #include "aws/sigv4.h"
@@ -70,7 +71,7 @@ int s3_open(const struct s3_options *options, struct s3 **ret_s3, struct err *er
 	copy_options(s3, options);
 	s3->signer = sigv4_signer_new();
 	s3->tokens = TOKENS_FIRST;
-	s3->temp_seed = clock_random(UINT64_MAX);
+	s3->temp_first = s3->temp_seed = clock_random(UINT64_MAX);
 	s3->limit_from_ms = clock_mono_ms();
 	s3_pace_init(&s3->pace, options->jobs, max, s3->limit_from_ms);
 	rc = s3_aim(s3, err);
@@ -157,6 +158,10 @@ bool s3_has_room(const struct s3 *s3) {
 
 	for (enum s3_lane lane = 0; lane < S3_LANES; lane++) queued += s3->lanes[lane].count;
 	return queued < s3->pace.jobs;
+}
+
+bool s3_has_made(const struct s3 *s3, const char *name) {
+	return s3_file_is_between(name, s3->temp_first, s3->temp_seed);
 }
 
 void s3_cancel(struct s3 *s3) { s3->is_cancelled = true; }

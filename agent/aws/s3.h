@@ -110,6 +110,9 @@ void s3_list_resume(struct s3 *s3, struct s3_listing *listing);
  * walk leaves them out; one that is older than the run, or whose journal is missing, may be removed.
  */
 bool s3_is_temporary(const char *name);
+
+/** True for one without a journal that this s3 has begun: it may be at work on it. */
+bool s3_has_made(const struct s3 *s3, const char *name);
 #define S3_JOURNAL_SUFFIX ".journal"
 
 /** What is known of a file or object once it was transferred. */

@@ -11,11 +11,12 @@
 
 #define MARK ".dsagent."
 #define MARK_LEN 6 /* characters of 5 bits: a collision is tried again */
+#define MARK_MASK ((UINT64_C(1) << 5 * MARK_LEN) - 1)
 #define TRIES_MAX 100
 
-static void add_mark(char *out, uint64_t mark) {
-	static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
 
+static void add_mark(char *out, uint64_t mark) {
 	for (size_t i = 0; i < MARK_LEN; i++, mark >>= 5) out[i] = digits[mark & 31];
 	out[MARK_LEN] = '\0';
 }
@@ -28,15 +29,25 @@ void s3_file_temp(const char *name, uint64_t mark, char temp[NAME_MAX + 1]) {
 	add_mark(temp + n, mark);
 }
 
-bool s3_is_temporary(const char *name) {
+/** The mark of a temporary name, or NULL. */
+static const char *find_mark(const char *name) {
 	const char *mark = NULL;
-	size_t len;
 
 	for (const char *p = strstr(name, MARK); p; p = strstr(p + 1, MARK)) mark = p;
-	if (*name != '.' || !mark || mark == name) return false;
-	len = strspn(mark + strlen(MARK), "abcdefghijklmnopqrstuvwxyz234567");
-	mark += strlen(MARK) + MARK_LEN;
-	return len == MARK_LEN && (*mark == '\0' || str_eq(mark, S3_JOURNAL_SUFFIX));
+	if (*name != '.' || !mark || mark == name) return NULL;
+	mark += strlen(MARK);
+	if (strspn(mark, digits) != MARK_LEN) return NULL;
+	return mark[MARK_LEN] == '\0' || str_eq(mark + MARK_LEN, S3_JOURNAL_SUFFIX) ? mark : NULL;
+}
+
+bool s3_is_temporary(const char *name) { return find_mark(name) != NULL; }
+
+bool s3_file_is_between(const char *name, uint64_t first, uint64_t end) {
+	const char *mark = find_mark(name);
+	uint64_t value = 0;
+
+	for (size_t i = MARK_LEN; mark && i-- > 0;) value = value << 5 | (uint64_t)(strchr(digits, mark[i]) - digits);
+	return mark && ((value - first) & MARK_MASK) < end - first;
 }
 
 int s3_file_create(struct s3_file *f, int dir_fd, const char *name, uint64_t *seed, struct err *err) {

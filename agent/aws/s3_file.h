@@ -23,6 +23,9 @@ struct s3_file {
 /** ".NAME.dsagent.XXXXXX" with XXXXXX made of mark; NAME is cut where the whole would be too long. */
 void s3_file_temp(const char *name, uint64_t mark, char temp[NAME_MAX + 1]);
 
+/** True for a temporary name that was made of a mark from first on, before end. */
+bool s3_file_is_between(const char *name, uint64_t first, uint64_t end);
+
 /** Creates the temporary file, mode 0600. seed is raised at each try. */
 CHECK_RESULT int s3_file_create(struct s3_file *f, int dir_fd, const char *name, uint64_t *seed, struct err *err);
 

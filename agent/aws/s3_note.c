@@ -1,14 +1,17 @@
 /*
  * Notes of unfinished multipart uploads. S3's list of them does not say whose they are, so each is noted below
  * state_dir: upload id, and size, time and inode of the file. A note of the same file is gone on with; that of another
- * is aborted.
+ * is aborted. A note without an id tells that one was asked for: whoever wrote it was killed before the answer came.
  */
 #include <fcntl.h>
 
+#include "aws/call.h"
 #include "aws/s3_file.h"
 #include "aws/s3_parts.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/mem.h"
+#include "base/parse.h"
 
 #define NOTE_MAX 4096
 #define NAME_SIZE (sizeof "upload-" + SHA256_HEX_SIZE)
@@ -47,7 +50,11 @@ void s3_note_write(const struct s3_parts *parts) {
 	if (dir < 0) return;
 	note_name(parts, name);
 	add_file_lines(parts, &text);
-	buf_addf(&text, "id %s\n", parts->upload_id);
+	if (parts->upload_id)
+		buf_addf(&text, "id %s\n", parts->upload_id);
+	else
+		buf_addf(&text, "asked %lld\n",
+			 (long long)(clock_now_ms() / 1000 + parts->p->op.s3->aws->clock_skew_s));
 	if (text.has_overflowed || s3_file_create(&file, dir, name, &parts->p->op.s3->temp_seed, &ignored) != 0) return;
 	if (s3_file_write(file.fd, text.data, text.len, 0, &ignored) == 0 && s3_file_commit(&file, &how, &ignored) == 0)
 		return;
@@ -61,6 +68,15 @@ void s3_note_remove(const struct s3_parts *parts) {
 	if (dir < 0) return;
 	note_name(parts, name);
 	(void)unlinkat(dir, name, 0); /* may never have been written */
+}
+
+static void read_asked(char *line, int64_t *ret_at) {
+	struct err ignored; /* damaged: there is no such note */
+
+	if (!line) return;
+	line += strlen("\nasked ");
+	line[strcspn(line, "\n")] = '\0';
+	if (parse_i64(line, 1, INT64_MAX, ret_at, &ignored) != 0) *ret_at = 0;
 }
 
 bool s3_note_read(struct s3_parts *parts) {
@@ -77,7 +93,10 @@ bool s3_note_read(struct s3_parts *parts) {
 	if (n <= 0) return false;
 	text[n] = '\0';
 	id = strstr(text, "\nid ");
-	if (!id) return false;
+	if (!id) {
+		read_asked(strstr(text, "\nasked "), &parts->asked_at);
+		return false;
+	}
 	parts->upload_id = mem_dup(id + 4, strcspn(id + 4, "\n"));
 	add_file_lines(parts, &want);
 	return str_starts(text, buf_str(&want));

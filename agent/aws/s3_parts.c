@@ -53,6 +53,7 @@ void s3_parts_free(struct s3_parts *parts) {
 	buf_clear(&parts->body);
 	free(parts->listed.etag);
 	free(parts->upload_id);
+	strs_clear(&parts->stale);
 	free(parts);
 }
 

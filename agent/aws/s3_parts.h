@@ -1,5 +1,7 @@
 #pragma once
-/* A multipart upload: s3_parts.c sends the parts, s3_upload.c begins and ends it, s3_note.c knows of it after a kill.
+/*
+ * A multipart upload: s3_parts.c sends the parts, s3_upload.c begins and ends it, s3_note.c knows of it after a kill,
+ * s3_stale.c finds one that was begun by a run that was killed before it knew its id.
  */
 #include "aws/s3_put_private.h"
 #include "base/buf.h"
@@ -36,7 +38,10 @@ struct s3_parts {
 	struct s3_putting *p;
 	struct s3_op op; /* of the requests: not known to struct s3 */
 	struct s3_request control;
-	char *upload_id; /* NULL: not begun */
+	char *upload_id;   /* NULL: not begun */
+	int64_t asked_at;  /* epoch seconds of S3's clock: of a note without an id, when it was asked for; 0: no such
+			      note */
+	struct strs stale; /* ids still to be aborted */
 	int64_t part_size;
 	VEC(struct s3_part) parts;
 	size_t next, done;
@@ -66,11 +71,24 @@ void s3_upload_complete(struct s3_parts *parts);
 /** Forgets all about it, here and there; then s3_put_ended with parts->err. */
 void s3_upload_abort(struct s3_parts *parts);
 
-/** s3_note.c: a note that cannot be written only costs the run after a kill. */
+/** Makes control a request of the upload; further parameters and hooks are the caller's. */
+struct s3_request *s3_upload_ask(struct s3_parts *parts, const char *method,
+				 void (*on_end)(struct s3_request *r, struct err *err));
+struct s3_parts *s3_parts_of(void *request);
+/** CreateMultipartUpload, then s3_parts_go. */
+void s3_upload_create(struct s3_parts *parts);
+
+/**
+ * s3_note.c: a note that cannot be written only costs the run after a kill. Written twice: before the upload is asked
+ * for, and with its id.
+ */
 void s3_note_write(const struct s3_parts *parts);
 void s3_note_remove(const struct s3_parts *parts);
-/** The upload that is noted, in upload_id; true when it is of this very file. */
+/** The upload that is noted, in upload_id, or asked_at; true when it is of this very file. */
 bool s3_note_read(struct s3_parts *parts);
+
+/** s3_stale.c: aborts what was begun for this key since asked_at, then s3_upload_create. */
+void s3_stale_abort(struct s3_parts *parts);
 
 /** s3_parts.c */
 void s3_parts_go(struct s3_parts *parts);

@@ -48,6 +48,7 @@ struct s3_request {
 	const char *key;			 /* NULL: the bucket itself; borrowed */
 	const char *query[2 * S3_QUERY_MAX + 1]; /* name, value, …, NULL; raw, borrowed */
 	bool is_last_will;			 /* is sent although all is cancelled: it cleans up */
+	bool makes_something; /* once it is sent its answer is waited for, also when all is cancelled */
 	/**
 	 * Before each try: adds header lines, sets body, body_len, on_source and payload_hash. A failure ends the
 	 * request.
@@ -109,9 +110,9 @@ struct s3 {
 	unsigned tokens; /* tries again that all requests together may still make; successes give them back */
 	int64_t limit_from_ms, limit_bytes; /* bytes_per_s: when counting began and what was moved then */
 	bool is_cancelled;
-	struct s3_writer *writer; /* NULL until a large file comes */
-	struct s3_ranges *ready;  /* those of large files that something has happened to */
-	uint64_t temp_seed;
+	struct s3_writer *writer;	/* NULL until a large file comes */
+	struct s3_ranges *ready;	/* those of large files that something has happened to */
+	uint64_t temp_first, temp_seed; /* marks of temporary names: the first, the next */
 };
 
 /** Fills s3->target; ERR_INVALID for a bucket, region or endpoint that cannot be. */

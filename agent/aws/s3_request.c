@@ -303,7 +303,7 @@ static bool cancel_one(struct s3_queue *q) {
 	struct err err = {0};
 
 	for (struct s3_request *r = q->first; r; r = r->next) {
-		if (r->is_last_will) continue;
+		if (r->is_last_will || (r->makes_something && r->state == S3_SENT)) continue;
 		if (r->state == S3_SENT) http_multi_cancel(r->task);
 		leave(r);
 		(void)err_set(&err, ERR_CANCELLED, "told to stop");

@@ -10,12 +10,12 @@
 
 #define BODY_MAX (4 * 1024 * 1024) /* 10,000 parts with ETag and CRC */
 
-static struct s3_parts *parts_of(void *request) { return ((struct s3_request *)request)->op->owner; }
+struct s3_parts *s3_parts_of(void *request) {
+	return ((struct s3_request *)request)->op->owner;
+}
 
-typedef void (*end_fn)(struct s3_request *r, struct err *err);
-
-/** Makes control a request of the upload; further parameters and hooks are the caller's. */
-static struct s3_request *ask(struct s3_parts *parts, const char *method, end_fn on_end) {
+struct s3_request *s3_upload_ask(struct s3_parts *parts, const char *method,
+				 void (*on_end)(struct s3_request *r, struct err *err)) {
 	struct s3_request *r = &parts->control;
 
 	s3_drop(r);
@@ -34,7 +34,7 @@ static struct s3_request *ask(struct s3_parts *parts, const char *method, end_fn
 /* CreateMultipartUpload */
 
 static int prepare_create(struct s3_request *r, struct arena *arena, struct strs *headers, struct err *err) {
-	const struct s3_putting *p = parts_of(r)->p;
+	const struct s3_putting *p = s3_parts_of(r)->p;
 
 	(void)err;
 	s3_add_object_headers(p, arena, headers);
@@ -54,7 +54,7 @@ static int on_created_element(const char *path, const char *text, void *arg) {
 }
 
 static int on_created_answer(struct s3_request *r, const struct http_response *answer, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 
 	if (xml_parse(buf_str(&answer->body), answer->body.len, on_created_element, parts, err) != 0)
 		return err_wrap(err, "CreateMultipartUpload");
@@ -64,9 +64,10 @@ static int on_created_answer(struct s3_request *r, const struct http_response *a
 }
 
 static void on_created(struct s3_request *r, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 
 	if (err) {
+		if (!err->is_retryable) s3_note_remove(parts); /* it was refused: there is none */
 		s3_put_ended(parts->p, err);
 		return;
 	}
@@ -74,16 +75,19 @@ static void on_created(struct s3_request *r, struct err *err) {
 	s3_parts_go(parts);
 }
 
-static void create(struct s3_parts *parts) {
+/** Once it is sent its answer is waited for, whatever happens: nobody else knows what is to be aborted. */
+void s3_upload_create(struct s3_parts *parts) {
 	struct s3_request *r;
 
 	free(parts->upload_id);
 	parts->upload_id = NULL;
-	r = ask(parts, "POST", on_created);
+	r = s3_upload_ask(parts, "POST", on_created);
 	r->query[0] = "uploads";
 	r->query[1] = "";
 	r->on_prepare = prepare_create;
 	r->on_answer = on_created_answer;
+	r->makes_something = true;
+	s3_note_write(parts);
 	s3_send(r);
 }
 
@@ -133,7 +137,7 @@ static int on_listed_element(const char *path, const char *text, void *arg) {
 }
 
 static int on_listed_answer(struct s3_request *r, const struct http_response *answer, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 	char before[sizeof parts->marker];
 
 	memcpy(before, parts->marker, sizeof before);
@@ -159,11 +163,11 @@ static void forget_listed(struct s3_parts *parts) {
 static void list(struct s3_parts *parts);
 
 static void on_listed(struct s3_request *r, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 
 	if (err) {
 		forget_listed(parts);
-		create(parts); /* it has expired or was aborted */
+		s3_upload_create(parts); /* it has expired or was aborted */
 	} else if (*parts->marker) {
 		list(parts);
 	} else {
@@ -172,7 +176,7 @@ static void on_listed(struct s3_request *r, struct err *err) {
 }
 
 static void list(struct s3_parts *parts) {
-	struct s3_request *r = ask(parts, "GET", on_listed);
+	struct s3_request *r = s3_upload_ask(parts, "GET", on_listed);
 
 	if (*parts->marker) r->query[2] = "part-number-marker", r->query[3] = parts->marker;
 	r->on_answer = on_listed_answer;
@@ -183,11 +187,11 @@ static void list(struct s3_parts *parts) {
 
 static void on_stale_aborted(struct s3_request *r, struct err *err) {
 	(void)err; /* it was of another version of the file; what remains of it is the bucket's lifecycle rule's */
-	create(parts_of(r));
+	s3_upload_create(s3_parts_of(r));
 }
 
 static void on_aborted(struct s3_request *r, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 	struct err why = parts->err;
 
 	(void)err; /* what went wrong before is what matters */
@@ -197,7 +201,7 @@ static void on_aborted(struct s3_request *r, struct err *err) {
 }
 
 void s3_upload_abort(struct s3_parts *parts) {
-	struct s3_request *r = ask(parts, "DELETE", on_aborted);
+	struct s3_request *r = s3_upload_ask(parts, "DELETE", on_aborted);
 
 	s3_note_remove(parts);
 	r->is_last_will = true;
@@ -210,9 +214,11 @@ void s3_upload_open(struct s3_parts *parts) {
 	if (is_same)
 		list(parts);
 	else if (parts->upload_id)
-		s3_send(ask(parts, "DELETE", on_stale_aborted));
+		s3_send(s3_upload_ask(parts, "DELETE", on_stale_aborted));
+	else if (parts->asked_at)
+		s3_stale_abort(parts);
 	else
-		create(parts);
+		s3_upload_create(parts);
 }
 
 /* CompleteMultipartUpload */
@@ -241,7 +247,7 @@ static bool make_body(struct s3_parts *parts, uint64_t *ret_crc) {
 }
 
 static int prepare_complete(struct s3_request *r, struct arena *arena, struct strs *headers, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 	uint64_t crc;
 
 	(void)err;
@@ -273,7 +279,7 @@ static int on_completed_element(const char *path, const char *text, void *arg) {
 }
 
 static int on_completed_answer(struct s3_request *r, const struct http_response *answer, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 	struct err ignored;
 
 	parts->has_result = false;
@@ -297,7 +303,7 @@ static void finished(struct s3_parts *parts) {
 }
 
 static int on_found_answer(struct s3_request *r, const struct http_response *answer, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 	struct s3_version version;
 	char etag[S3_ETAG_MAX];
 
@@ -310,7 +316,7 @@ static int on_found_answer(struct s3_request *r, const struct http_response *ans
 }
 
 static void on_found(struct s3_request *r, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 
 	if (err)
 		s3_parts_fail(parts, &parts->err);
@@ -320,7 +326,7 @@ static void on_found(struct s3_request *r, struct err *err) {
 
 /** The answer to a completion may have been lost: then the upload is gone and the object is there. */
 static void look_for_object(struct s3_parts *parts) {
-	struct s3_request *r = ask(parts, "HEAD", on_found);
+	struct s3_request *r = s3_upload_ask(parts, "HEAD", on_found);
 
 	r->query[0] = NULL;
 	r->on_answer = on_found_answer;
@@ -328,7 +334,7 @@ static void look_for_object(struct s3_parts *parts) {
 }
 
 static void on_completed(struct s3_request *r, struct err *err) {
-	struct s3_parts *parts = parts_of(r);
+	struct s3_parts *parts = s3_parts_of(r);
 
 	if (!err) {
 		finished(parts);
@@ -342,7 +348,7 @@ static void on_completed(struct s3_request *r, struct err *err) {
 }
 
 void s3_upload_complete(struct s3_parts *parts) {
-	struct s3_request *r = ask(parts, "POST", on_completed);
+	struct s3_request *r = s3_upload_ask(parts, "POST", on_completed);
 
 	r->on_prepare = prepare_complete;
 	r->on_answer = on_completed_answer;

@@ -22,7 +22,7 @@ static void put_number(uint64_t n, struct buf *out) {
 }
 
 /* Signed ones with the sign in the lowest bit, so that small ones stay short. */
-static void put_signed(int64_t n, struct buf *out) { put_number(((uint64_t)n << 1) ^ (uint64_t)(n >> 63), out); }
+static void put_signed(int64_t n, struct buf *out) { put_number(((uint64_t)n << 1) ^ (n < 0 ? UINT64_MAX : 0), out); }
 
 static bool is_md5(const char *etag) { return strspn(etag, "0123456789abcdef") == MD5_DIGITS; }
 

@@ -87,6 +87,13 @@ static void on_problem(const char *path, const struct err *err, void *arg) {
 	s3sync_fail(s, s3sync_copy_verb(s), path, err);
 }
 
+/* Files' times come from the kernel's coarse clock, as s->started_at does: a run may be killed and this one begin
+ * within one tick of it. */
+static bool is_older(const struct stat *st, const struct timespec *than) {
+	if (st->st_ctim.tv_sec != than->tv_sec) return st->st_ctim.tv_sec < than->tv_sec;
+	return st->st_ctim.tv_nsec <= than->tv_nsec;
+}
+
 /* What a run left that was killed. A get goes on with a file that has its journal. */
 static void on_temporary(int dir_fd, const char *name, void *arg) {
 	const struct s3sync *s = arg;
@@ -95,8 +102,9 @@ static void on_temporary(int dir_fd, const char *name, void *arg) {
 	if (s->o->is_dry || s->lock_fd < 0 || s->o->way == S3WAY_UP) return;
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return;
 	bool is_resumable = str_ends(name, S3_JOURNAL_SUFFIX) || faccessat(dir_fd, journal, F_OK, 0) == 0;
-	if (st.st_mtim.tv_sec < s->started_at - (is_resumable ? UNFINISHED_S : 0))
-		(void)unlinkat(dir_fd, name, 0); /* it does no harm either */
+	bool is_stale = is_resumable ? st.st_mtim.tv_sec < s->started_at.tv_sec - UNFINISHED_S
+				     : is_older(&st, &s->started_at) && !s3_has_made(s->o->s3, name);
+	if (is_stale) (void)unlinkat(dir_fd, name, 0); /* it does no harm either */
 }
 
 static int open_walk(struct s3sync *s, struct err *err) {
@@ -179,7 +187,7 @@ int s3sync_run(const struct s3sync_options *options, struct s3sync_counts *ret_c
 	s->o = options;
 	s->folder_fd = s->state_fd = s->lock_fd = -1;
 	s->digest = digest_new();
-	s->started_at = time(NULL); /* files' times are compared with it: never the pinned clock */
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &s->started_at); /* never the pinned clock: see is_older */
 	s->base_bytes = s3_stats(options->s3)->done_bytes;
 	s->base_requests = s3_stats(options->s3)->requests;
 	int rc = s3sync_state_open(s, err);

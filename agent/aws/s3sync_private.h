@@ -87,7 +87,7 @@ struct s3sync {
 	bool is_stopping, has_listing_failed;
 	struct err fatal; /* why it ends early */
 	int64_t told_at_ms, base_bytes, base_requests;
-	time_t started_at;
+	struct timespec started_at;
 };
 
 /* s3sync.c */

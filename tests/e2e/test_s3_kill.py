@@ -46,13 +46,13 @@ def test_downloads(box, world, s3):
     for turn in range(KILLS):
         shutil.rmtree(box.data)
         for again in range(rng.choice((1, 1, 3))):  # also killed while it goes on with what the last one left
-            hits += stop_after(box.start("sync", "s3://bkt/", box.data), rng.uniform(0, length), turn)
+            hits += stop_after(box.start("sync", "s3://bkt/", box.data), rng.uniform(0, 0.7 * length), turn)
             found = files(box.data) if box.data.exists() else {}
             partial = [p for p, body in found.items() if body is not None and whole.get(p) != body and ".dsagent." not in p]
             assert partial == [], (turn, again)
         box.sync("s3://bkt/", box.data, timeout=300)
         assert files(box.data) == whole and box.temporaries() == [], turn
-    assert hits >= KILLS // 3, "the kills came too late to mean anything"
+    assert hits >= KILLS // 5, "the kills came too late to mean anything"
 
 
 def test_uploads(box, world):
@@ -66,13 +66,13 @@ def test_uploads(box, world):
     for turn in range(KILLS):
         world.drop_bucket("bkt")
         world.bucket("bkt")
-        hits += stop_after(box.start("sync", box.data, "s3://bkt/"), rng.uniform(0, length), turn)
+        hits += stop_after(box.start("sync", box.data, "s3://bkt/"), rng.uniform(0, 0.7 * length), turn)
         assert set(world.manifest("bkt").splitlines()) <= set(whole.splitlines()), turn
         if turn % 2 == 0 and turn:  # ended by SIGTERM: nothing open is left that nobody would pay for
             assert world.bucket_facts("bkt")["uploads"] == 0, turn
         box.sync(box.data, "s3://bkt/", timeout=300)
         assert world.manifest("bkt") == whole and world.bucket_facts("bkt")["uploads"] == 0, turn
-    assert hits >= KILLS // 3
+    assert hits >= KILLS // 5
 
 
 def test_deletes(box, world, s3):
