@@ -29,24 +29,34 @@ for unit in $units; do
 done
 echo "unit: $passed passed, $failed failed, $skipped skipped"
 
-# part NAME COMMAND…: runs it, shows what it says, adds the counts of its last line.
-part() {
+# begin NAME COMMAND…: runs it in the background, its output kept in NAME.log. end NAME: waits for it, shows what it said
+# and adds the counts of its last line.
+begin() {
 	name=$1
 	shift
-	"$@" >"$build/tests/$name.log" 2>&1
-	status=$?
-	cat "$build/tests/$name.log"
-	line=$(grep -E '[0-9]+ (passed|failed|skipped|error)' "$build/tests/$name.log" | tail -n 1)
+	("$@" >"$build/tests/$name.log" 2>&1; echo $? >"$build/tests/$name.status") &
+	eval "pid_$name=\$!"
+}
+
+end() {
+	eval "wait \$pid_$1"
+	status=$(cat "$build/tests/$1.status")
+	cat "$build/tests/$1.log"
+	line=$(grep -E '[0-9]+ (passed|failed|skipped|error)' "$build/tests/$1.log" | tail -n 1)
 	bad=$(($(count "$line" failed || echo 0) + $(count "$line" error || echo 0) + 0))
 	[ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
 	add "$(count "$line" passed)" "$bad" "$(count "$line" skipped)"
 }
 
-if [ -f tests/cases/run.sh ]; then part cases sh tests/cases/run.sh "$build/dsagent"; fi
+begin cases sh tests/cases/run.sh "$build/dsagent"
+end cases
+# Both wait more than they work, and neither sees what the other has.
 # shellcheck disable=SC2086  # a command line
-part e2e $pytest tests/e2e
+begin rig $pytest --basetemp="$build/tests/tmp/rig" tests/rig
 # shellcheck disable=SC2086
-part rig $pytest tests/rig
+begin e2e $pytest --basetemp="$build/tests/tmp/e2e" tests/e2e
+end e2e
+end rig
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] || exit 1
