@@ -4,6 +4,7 @@
  * is aborted. A note without an id tells that one was asked for: whoever wrote it was killed before the answer came.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 
 #include "aws/call.h"
 #include "aws/s3_file.h"
@@ -45,6 +46,7 @@ void s3_note_write(const struct s3_parts *parts) {
 	const struct s3_file_how how = {0600, (uid_t)-1, (gid_t)-1, clock_now_ms()};
 	struct s3_file file = {0};
 	struct err ignored;
+	int64_t now = clock_now_ms() / 1000 + parts->p->op.s3->aws->clock_skew_s;
 	char name[NAME_SIZE];
 
 	if (dir < 0) return;
@@ -53,8 +55,7 @@ void s3_note_write(const struct s3_parts *parts) {
 	if (parts->upload_id)
 		buf_addf(&text, "id %s\n", parts->upload_id);
 	else
-		buf_addf(&text, "asked %lld\n",
-			 (long long)(clock_now_ms() / 1000 + parts->p->op.s3->aws->clock_skew_s));
+		buf_addf(&text, "asked %" PRId64 "\n", now);
 	if (text.has_overflowed || s3_file_create(&file, dir, name, &parts->p->op.s3->temp_seed, &ignored) != 0) return;
 	if (s3_file_write(file.fd, text.data, text.len, 0, &ignored) == 0 && s3_file_commit(&file, &how, &ignored) == 0)
 		return;
