@@ -58,11 +58,15 @@ build_musl() {
 	[ -e "$P/include/linux/mman.h" ] || { echo "dsagent: the kernel's headers (linux-libc-dev, kernel-headers) are missing" >&2; exit 1; }
 }
 
-# One object, to be linked before the C library: musl's own allocator takes one lock for all threads.
+# One object, to be linked before the C library: musl's own allocator takes one lock for all threads. It must have all of
+# the C library's allocating functions, or its free() gets what is not its own: aligned_alloc is asked for as glibc does.
 build_mimalloc() {
 	# shellcheck disable=SC2086
-	musl-gcc $flags -DNDEBUG -DMI_MALLOC_OVERRIDE=1 -DMI_STATIC_LIB -ftls-model=initial-exec -fno-builtin-malloc -Iinclude \
-		-c -o "$P/lib/mimalloc.o" src/static.c
+	musl-gcc $flags -DNDEBUG -DMI_MALLOC_OVERRIDE=1 -DMI_STATIC_LIB -D__USE_ISOC11=1 -ftls-model=initial-exec \
+		-fno-builtin-malloc -Iinclude -c -o "$P/lib/mimalloc.o" src/static.c
+	for f in malloc calloc realloc free aligned_alloc posix_memalign memalign; do
+		"${cross}nm" "$P/lib/mimalloc.o" | grep -q " T $f\$" || { echo "mimalloc has no $f" >&2; return 1; }
+	done
 }
 
 build_zlib() {

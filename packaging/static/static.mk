@@ -65,7 +65,7 @@ static-unit:
 	@sh tests/static/unit.sh "$(STATIC_RUN)" $(STATIC_UNIT)
 
 # Everything that drives the program, on the static one; ARGS are pytest's. The smoke is what CI runs.
-STATIC_SMOKE  := cli validate apply imds step_download
+STATIC_SMOKE  := cli validate apply imds step_download sync
 STATIC_PYTEST  = DSAGENT_BUILD=$(B) DSAGENT=$(STATIC_BIN) $(PYTEST)
 test-static: sbom $(B)/tests/world $(VENV)/.made
 	@$(MAKE) --no-print-directory static-unit
