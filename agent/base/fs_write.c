@@ -15,6 +15,7 @@
 #define TEMP_NAME_SIZE 32
 /* Names drawn before giving up: a collision of 64 random bits does not happen twice. */
 #define TEMP_TRIES 8
+#define FD_DIR "/proc/self/fd"
 
 static void temp_name(char name[TEMP_NAME_SIZE]) {
 	(void)snprintf(name, TEMP_NAME_SIZE, ".dsagent-%016" PRIx64, clock_random(UINT64_MAX)); /* fits */
@@ -30,6 +31,41 @@ static int write_all(int fd, const char *data, size_t len) {
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+static int open_named(int dir_fd, char name[TEMP_NAME_SIZE]) {
+	int fd = -1;
+
+	for (int i = 0; i < TEMP_TRIES && fd < 0 && (i == 0 || errno == EEXIST); i++) {
+		temp_name(name);
+		fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	}
+	return fd;
+}
+
+/*
+ * Without a name where the file system can (not NFS) and /proc can give it one: then whoever is killed in the middle
+ * leaves nothing. name is "" meanwhile.
+ */
+static int open_temp(int dir_fd, char name[TEMP_NAME_SIZE]) {
+	int fd = access(FD_DIR, X_OK) == 0 ? openat(dir_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600) : -1;
+
+	*name = '\0';
+	return fd < 0 ? open_named(dir_fd, name) : fd;
+}
+
+/* Gives an open_temp file its temporary name, which rename can then put over another file. */
+static int link_temp(int fd, int dir_fd, char name[TEMP_NAME_SIZE]) {
+	char of_fd[sizeof FD_DIR + 16];
+	int rc = -1;
+
+	(void)snprintf(of_fd, sizeof of_fd, FD_DIR "/%d", fd); /* fits */
+	for (int i = 0; i < TEMP_TRIES && rc < 0 && (i == 0 || errno == EEXIST); i++) {
+		temp_name(name);
+		rc = linkat(AT_FDCWD, of_fd, dir_fd, name, AT_SYMLINK_FOLLOW);
+	}
+	if (rc < 0) *name = '\0';
+	return rc;
 }
 
 /* Makes a rename in the directory last; file systems that cannot sync a directory say EINVAL and need none. */
@@ -53,20 +89,17 @@ int fs_write(const struct fs_root *root, const char *path, const void *data, siz
 	struct fs_spot spot AUTO_FS_SPOT = {.dir_fd = -1};
 	int rc = fs_spot_open(root, path, &spot, err);
 	char temp[TEMP_NAME_SIZE];
-	int fd = -1;
 
 	if (rc < 0) return err_wrap(err, "cannot write %s%s", fs_prefix(root), path);
-	for (int i = 0; i < TEMP_TRIES && fd < 0 && (i == 0 || errno == EEXIST); i++) {
-		temp_name(temp);
-		fd = openat(spot.dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	}
+	int fd = open_temp(spot.dir_fd, temp);
 	if (fd < 0) return fs_fail(root, "write", path, errno, err);
 	rc = fill(fd, data, len, how);
+	if (rc == 0 && !*temp) rc = link_temp(fd, spot.dir_fd, temp);
 	if (rc < 0) rc = errno;
 	if (close(fd) < 0 && rc == 0) rc = errno; /* NFS reports a full disk here */
 	if (rc == 0 && renameat(spot.dir_fd, temp, spot.dir_fd, spot.name) < 0) rc = errno;
 	if (rc != 0) {
-		(void)unlinkat(spot.dir_fd, temp, 0); /* the first failure is the one to tell */
+		if (*temp) (void)unlinkat(spot.dir_fd, temp, 0); /* the first failure is the one to tell */
 		return fs_fail(root, "write", path, rc, err);
 	}
 	if (!how->is_unsynced && sync_dir(spot.dir_fd) < 0) return fs_fail(root, "sync", path, errno, err);

@@ -28,6 +28,8 @@ struct download {
  */
 CHECK_RESULT int download_lock(const char *path, struct step_ctx *ctx, int *ret_fd, struct err *err);
 void download_unlock(const char *path, struct step_ctx *ctx, int *fd);
+/** Whether a lock file is there: somebody is at it, or was killed after his work. */
+bool download_has_lock(const char *path, struct step_ctx *ctx);
 
 /** dir/.base + suffix for dir/base. */
 const char *download_beside(const char *path, const char *suffix, struct arena *arena);
@@ -55,6 +57,9 @@ struct download_tree {
 CHECK_RESULT int download_tree_probe(const struct download_tree *t, struct step_ctx *ctx, const char **ret_lack,
 				     struct err *err);
 
-/** Unpacks archive (a path) there, whole or not at all; what is not of an earlier one stays. */
+/**
+ * Unpacks archive (a path) there, whole or not at all, and removes it; what is not of an earlier one stays. On failure
+ * the archive may be there still.
+ */
 CHECK_RESULT int download_tree_put(const struct download_tree *t, const char *archive, int64_t bytes_max,
 				   struct step_ctx *ctx, struct err *err);

@@ -70,6 +70,10 @@ void download_unlock(const char *path, struct step_ctx *ctx, int *fd) {
 	*fd = -1;
 }
 
+bool download_has_lock(const char *path, struct step_ctx *ctx) {
+	return fs_exists(ctx->machine.root, lock_path(path, ctx->arena));
+}
+
 const char *download_name(const char *url, struct arena *arena) {
 	const char *path = strstr(url, "://") ? strstr(url, "://") + 3 : url;
 	char *name = arena_dup(arena, path, strcspn(path, "?#"));

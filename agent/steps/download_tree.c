@@ -320,6 +320,7 @@ static int merge(const struct download_tree *t, const char *fresh_dir, const ent
 	if (r == 0) r = write_list(t, t->dir, old, fresh, ctx, err);
 	if (r == 0) remove_old(t, old, &wanted, ctx);
 	for (size_t i = 0; r == 0 && i < fresh->count; i++) r = move_one(t, fresh_dir, &fresh->items[i], ctx, err);
+	if (r == 0) r = fs_remove(ctx->machine.root, fresh_dir, true, err);
 	if (r == 0) r = write_list(t, t->dir, fresh, NULL, ctx, err);
 	vec_clear(&ours);
 	vec_clear(&wanted);
@@ -346,10 +347,12 @@ int download_tree_put(const struct download_tree *t, const char *archive, int64_
 	const char *fresh_dir =
 		exists ? in_dir(t->dir, NEW_NAME, ctx->arena) : download_beside(t->dir, NEW_NAME, ctx->arena);
 	r = unpack(t, archive, fresh_dir, bytes_max, ctx, err);
+	/* Scratch goes before anything says that the directory is whole: nobody looks for it after that. */
+	if (r == 0) r = fs_remove(ctx->machine.root, archive, false, err);
 	if (r == 0) r = walk(fresh_dir, "", 0, ctx, &fresh.entries, err);
 	if (r == 0)
 		r = exists ? merge(t, fresh_dir, &fresh.entries, &old.entries, ctx, err)
 			   : appear(t, fresh_dir, &fresh.entries, ctx, err);
-	if (exists || r < 0) (void)!fs_remove(ctx->machine.root, fresh_dir, true, &ignored);
+	if (r < 0) (void)!fs_remove(ctx->machine.root, fresh_dir, true, &ignored);
 	return r;
 }

@@ -194,6 +194,17 @@ static struct download_tree tree_of(const struct download_params *p, const char 
 	};
 }
 
+static int probe_archive(const struct download_params *p, const char *to, struct step_ctx *ctx, struct changes *changes,
+			 struct err *err) {
+	struct download_tree tree = tree_of(p, to, ctx);
+	const char *lack;
+	int r = download_tree_probe(&tree, ctx, &lack, err);
+	if (r == 0 && *lack)
+		changes_add(changes, ctx->arena, NULL, "download %s and unpack it to %s (%s)",
+			    download_name(p->url, ctx->arena), to, lack);
+	return r;
+}
+
 /* With --locked what has no hash of its own gets the manifest's, and what has another one is not that of the manifest.
  */
 static int lock_params(const struct download_params *p, const char *to, const struct step_ctx *ctx,
@@ -215,15 +226,12 @@ static int lock_params(const struct download_params *p, const char *to, const st
 }
 
 static int download_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
-	const char *to = target(params, ctx->arena), *lack;
+	const char *to = target(params, ctx->arena);
 	struct download_params locked, *p = &locked;
 	if (lock_params(params, to, ctx, &locked, err) < 0) return -(int)err->code;
-	if (!p->is_archive) return probe_file(p, to, ctx, changes, err);
-	struct download_tree tree = tree_of(p, to, ctx);
-	int r = download_tree_probe(&tree, ctx, &lack, err);
-	if (r == 0 && *lack)
-		changes_add(changes, ctx->arena, NULL, "download %s and unpack it to %s (%s)",
-			    download_name(p->url, ctx->arena), to, lack);
+	int r = p->is_archive ? probe_archive(p, to, ctx, changes, err) : probe_file(p, to, ctx, changes, err);
+	if (r == 0 && changes->count == 0 && download_has_lock(to, ctx))
+		changes_add(changes, ctx->arena, NULL, "remove what a killed download left beside %s", to);
 	return r;
 }
 
@@ -264,7 +272,7 @@ static int apply_archive(const struct download_params *p, const char *to, struct
 	const struct fs_root *root = ctx->machine.root;
 	const char *lack;
 	int r = download_tree_probe(&tree, ctx, &lack, err); /* before hours of fetching: is there a place for it? */
-	if (r < 0) return r;
+	if (r < 0 || !*lack) return r; /* the worker of a killed run did it, or only its lock file was left */
 	const char *archive = fs_exists(root, to) ? arena_printf(ctx->arena, "%s/.dsagent-archive", to)
 						  : download_beside(to, ".dsagent-archive", ctx->arena);
 	struct download d = {

@@ -268,6 +268,17 @@ def test_killed_at_any_moment_it_ends_whole(agent, site):
     assert "nothing to do" in agent.apply(recipe).out and os.listdir(agent.tree / "opt") == ["p"]
 
 
+def test_what_a_kill_after_the_work_left_is_removed(agent, site):
+    """The last that a worker does is to remove its lock file: it may not come to that."""
+    recipe = step(site, "a.tgz", archive(("x", b"1")), "/opt/p", ", unpack: true")
+    agent.apply(recipe)
+    asked = len(site.asked)
+    (agent.tree / "opt/.p.dsagent-lock").touch()
+    assert "remove what a killed download left beside /opt/p" in agent.run("plan", agent.recipe(recipe)).out
+    agent.apply(recipe)
+    assert os.listdir(agent.tree / "opt") == ["p"] and len(site.asked) == asked
+
+
 def test_the_real_http_server_of_python(agent, tmp_path):
     """No ETag, no ranges: what others run."""
     (tmp_path / "www").mkdir()
