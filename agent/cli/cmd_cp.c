@@ -15,22 +15,19 @@
 #include "cli/context.h"
 #include "cli/opt.h"
 #include "cli/s3_cli.h"
-#include "cli/s3_show.h"
+#include "cli/s3_watch.h"
 
 #define TURN_MS 200
 #define STREAM "-"
 
 struct options {
 	struct s3_cli s3;
-	bool is_recursive, is_dry, skips_links;
+	bool is_recursive;
 };
 
 static const struct opt opts[] = {
 	{"recursive", 'r', NULL, "everything below a prefix or folder", OPT_FLAG,
 	 offsetof(struct options, is_recursive), 0, 0},
-	{"dry-run", 'n', NULL, "show what would be done", OPT_FLAG, offsetof(struct options, is_dry), 0, 0},
-	{"no-follow-symlinks", 0, NULL, "leave symbolic links out of an upload", OPT_FLAG,
-	 offsetof(struct options, skips_links), 0, 0},
 	S3_CLI_TRANSFER(struct options, s3),
 	S3_CLI_CONNECTION(struct options, s3),
 	{0},
@@ -54,39 +51,21 @@ struct copying {
 	struct context *ctx;
 	const struct options *o;
 	const struct fs_root *root;
-	struct s3_show show;
+	struct s3_watch watch;
 	struct s3url url;
 	const char *local; /* as given */
 	enum s3way way;
 	struct s3 *s3;
-	int signal_fd, signal, dir_fd;
+	int dir_fd;
 	struct s3sync_counts counts;
 	bool has_ended, has_failed;
 	struct err err;
 };
 
-static bool is_cancelled(void *arg) {
-	struct copying *c = arg;
-	if (!c->signal) c->signal = s3_cli_signal(c->signal_fd);
-	return c->signal != 0;
-}
-
-static void on_event(const struct s3sync_event *event, void *arg) {
-	s3_show_event(event, &((struct copying *)arg)->show);
-}
-
-static void on_progress(const struct s3sync_counts *counts, void *arg) {
-	s3_show_progress(counts, &((struct copying *)arg)->show);
-}
-
 static int find_way(struct copying *c, const struct strs *args, struct err *err) {
 	const char *from = args->items[0], *to = args->items[1];
-	bool is_from = s3url_is(from), is_to = s3url_is(to);
-	if (is_from && is_to)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "from S3 to S3 is not supported: use `aws s3 cp`, which copies without a detour");
-	if (!is_from && !is_to) return err_set(err, ERR_INVALID, "one of SRC and DST must be s3://BUCKET/KEY");
-	c->way = is_from ? S3WAY_DOWN : S3WAY_UP;
+	if (s3_cli_way("cp", args, &c->way, err)) return -(int)err->code;
+	bool is_from = c->way == S3WAY_DOWN;
 	c->local = is_from ? to : from;
 	if (c->o->is_recursive && str_eq(c->local, STREAM))
 		return err_set(err, ERR_INVALID, "'-' is one stream: --recursive does not go with it");
@@ -139,9 +118,9 @@ static int write_out(const void *data, size_t len, void *arg, struct err *err) {
 
 static int read_in(void *data, size_t size, size_t *ret_len, void *arg, struct err *err) {
 	struct copying *c = arg;
-	struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = c->signal_fd, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = c->watch.signal_fd, .events = POLLIN}};
 	(void)poll(fds, 2, -1); /* whatever it says, read tells what there is */
-	if (is_cancelled(c)) return err_set(err, ERR_CANCELLED, "told to stop");
+	if (s3_watch_is_cancelled(&c->watch)) return err_set(err, ERR_CANCELLED, "told to stop");
 	ssize_t n;
 	do n = read(STDIN_FILENO, data, size);
 	while (n < 0 && errno == EINTR);
@@ -166,20 +145,20 @@ static int begin_get(struct copying *c, struct err *err) {
 		if (rc) return rc;
 		if (str_ends(c->local, "/") || is_folder(c, path)) {
 			path = arena_printf(&c->ctx->arena, "%s/%s", path, base_name(c->url.key));
-			c->show.local = arena_printf(&c->ctx->arena, "%s%s%s", c->local,
-						     str_ends(c->local, "/") ? "" : "/", base_name(c->url.key));
+			c->watch.show.local = arena_printf(&c->ctx->arena, "%s%s%s", c->local,
+							   str_ends(c->local, "/") ? "" : "/", base_name(c->url.key));
 		}
-		rc = c->o->is_dry ? 0 : open_parent(c, path, err);
+		rc = c->o->s3.is_dry ? 0 : open_parent(c, path, err);
 		if (rc) return rc;
 		spec.name = base_name(path);
 		spec.dir_fd = c->dir_fd;
 	}
-	if (!c->o->is_dry) s3_get(c->s3, &spec);
+	if (!c->o->s3.is_dry) s3_get(c->s3, &spec);
 	return 0;
 }
 
 static int begin_put(struct copying *c, struct err *err) {
-	struct s3_put spec = {.follows_link = !c->o->skips_links, .on_end = on_end, .arg = c};
+	struct s3_put spec = {.follows_link = !c->o->s3.skips_links, .on_end = on_end, .arg = c};
 	const char *path = NULL;
 	bool is_stream = str_eq(c->local, STREAM), is_prefix = !c->url.key[0] || str_ends(c->url.key, "/");
 	if (is_stream && is_prefix)
@@ -190,7 +169,7 @@ static int begin_put(struct copying *c, struct err *err) {
 		return err_set(err, ERR_INVALID, "%s is a folder: say --recursive, or use `dsagent sync`", c->local);
 	spec.key = c->url.key;
 	if (is_prefix) spec.key = arena_printf(&c->ctx->arena, "%s%s", c->url.key, base_name(path));
-	c->show.url = arena_printf(&c->ctx->arena, "s3://%s/%s", c->url.bucket, spec.key);
+	c->watch.show.url = arena_printf(&c->ctx->arena, "s3://%s/%s", c->url.bucket, spec.key);
 	if (is_stream) {
 		spec.on_read = read_in;
 	} else {
@@ -201,21 +180,21 @@ static int begin_put(struct copying *c, struct err *err) {
 		spec.name = base_name(path);
 		spec.dir_fd = c->dir_fd;
 	}
-	if (!c->o->is_dry) s3_put(c->s3, &spec);
+	if (!c->o->s3.is_dry) s3_put(c->s3, &spec);
 	return 0;
 }
 
 static int wait_for_end(struct copying *c, struct err *err) {
 	bool is_told = false;
-	while (!c->o->is_dry && s3_active(c->s3)) {
-		if (is_cancelled(c) && !is_told) {
+	while (!c->o->s3.is_dry && s3_active(c->s3)) {
+		if (s3_watch_is_cancelled(&c->watch) && !is_told) {
 			s3_cancel(c->s3);
 			is_told = true;
 		}
 		int rc = s3_run(c->s3, TURN_MS, err);
 		if (rc) return rc;
 		c->counts.done_bytes = s3_stats(c->s3)->done_bytes;
-		s3_show_progress(&c->counts, &c->show);
+		s3_show_progress(&c->counts, &c->watch.show);
 	}
 	return 0;
 }
@@ -227,13 +206,13 @@ static int copy_one(struct copying *c, struct err *err) {
 	if (rc) return rc;
 	struct s3sync_event event = {
 		.verb = c->way == S3WAY_DOWN ? S3SYNC_DOWNLOAD : S3SYNC_UPLOAD,
-		.size = c->o->is_dry ? -1 : c->counts.copied_bytes,
+		.size = c->o->s3.is_dry ? -1 : c->counts.copied_bytes,
 		.err = c->has_failed ? &c->err : NULL,
 	};
 	c->counts.failed = c->has_failed;
 	c->counts.copied = !c->has_failed;
 	c->counts.requests = s3_stats(c->s3)->requests;
-	if (!c->signal) on_event(&event, c);
+	if (!c->watch.signal) s3_show_event(&event, &c->watch.show);
 	return 0;
 }
 
@@ -246,17 +225,14 @@ static int copy_all(struct copying *c, struct err *err) {
 		.prefix = s3url_folder(c->url.key, &c->ctx->arena),
 		.root = c->root,
 		.filter = s3_cli_filter(c->ctx, &c->o->s3),
-		.is_dry = c->o->is_dry,
+		.is_dry = c->o->s3.is_dry,
 		.max_delete = -1,
-		.skips_links = c->o->skips_links,
+		.skips_links = c->o->s3.skips_links,
 		.uid = (uid_t)-1,
 		.gid = (gid_t)-1,
-		.is_cancelled = is_cancelled,
-		.on_event = on_event,
-		.on_progress = on_progress,
-		.arg = c,
 	};
-	c->show.url = arena_printf(&c->ctx->arena, "s3://%s/%s", sync.bucket, sync.prefix);
+	s3_watch_hook(&c->watch, &sync);
+	c->watch.show.url = arena_printf(&c->ctx->arena, "s3://%s/%s", sync.bucket, sync.prefix);
 	s3_cli_modes(&sync.file_mode, &sync.folder_mode);
 	int rc = s3_cli_path(c->ctx, c->local, &sync.folder, err);
 	return rc ? rc : s3sync_run(&sync, &c->counts, err);
@@ -267,15 +243,15 @@ static int run(struct copying *c) {
 	struct err err = {0};
 	int rc = context_root(c->ctx, &c->root, &err);
 	if (!rc) rc = s3_cli_open(c->ctx, &c->o->s3, c->url.bucket, &s3, &err);
-	if (!rc) rc = s3_cli_catch(&c->signal_fd, &err);
+	if (!rc) rc = s3_watch_open(&c->watch, &err);
 	if (rc) return cli_fail(EXIT_NO_START, &err);
 	c->s3 = s3;
-	s3_show_begin(&c->show);
+	s3_show_begin(&c->watch.show);
 	rc = c->o->is_recursive ? copy_all(c, &err) : copy_one(c, &err);
 	if (rc == -ERR_INVALID) return cli_fail(EXIT_USAGE, &err);
 	/* One file has one line: that sums it up. */
-	if (c->o->is_recursive || c->show.is_json) s3_show_end(&c->show, &c->counts, rc ? &err : NULL);
-	if (c->signal) return EXIT_SIGNAL_BASE + c->signal;
+	if (c->o->is_recursive || c->watch.show.is_json) s3_show_end(&c->watch.show, &c->counts, rc ? &err : NULL);
+	if (c->watch.signal) return EXIT_SIGNAL_BASE + c->watch.signal;
 	if (rc) return cli_fail(EXIT_STEP_FAILED, &err);
 	return c->counts.failed ? EXIT_STEP_FAILED : EXIT_OK_;
 }
@@ -284,24 +260,25 @@ int cmd_cp(struct context *ctx, int argc, char **argv) {
 	struct options o = {0};
 	AUTO_STRS struct strs args = {0};
 	struct err err = {0};
-	struct copying c = {.ctx = ctx, .o = &o, .signal_fd = -1, .dir_fd = -1};
+	struct copying c = {.ctx = ctx, .o = &o, .watch = S3_WATCH_INIT, .dir_fd = -1};
 	int code = opt_parse(&verb, ctx, argc, argv, &o, &args);
 	if (code == OPT_GO && find_way(&c, &args, &err)) code = cli_fail(EXIT_USAGE, &err);
 	if (code == OPT_GO) {
-		c.show = (struct s3_show){.is_json = ctx->is_json,
-					  .is_dry = o.is_dry,
-					  .is_quiet = c.way == S3WAY_DOWN && str_eq(c.local, STREAM),
-					  .way = c.way,
-					  .local = c.local,
-					  .url = arena_printf(&ctx->arena, "s3://%s/%s", c.url.bucket, c.url.key)};
-		code = c.show.is_quiet && ctx->is_json
+		c.watch.show =
+			(struct s3_show){.is_json = ctx->is_json,
+					 .is_dry = o.s3.is_dry,
+					 .is_quiet = c.way == S3WAY_DOWN && str_eq(c.local, STREAM),
+					 .way = c.way,
+					 .local = c.local,
+					 .url = arena_printf(&ctx->arena, "s3://%s/%s", c.url.bucket, c.url.key)};
+		code = c.watch.show.is_quiet && ctx->is_json
 			       ? cli_fail(EXIT_USAGE, (err_set(&err, ERR_INVALID,
 							       "--json and data cannot both go to "
 							       "standard output"),
 						       &err))
 			       : run(&c);
 	}
-	cleanup_close(&c.signal_fd);
+	s3_watch_close(&c.watch);
 	cleanup_close(&c.dir_fd);
 	strs_clear(&o.s3.filters);
 	return code;

@@ -9,14 +9,14 @@
 #include "cli/context.h"
 #include "cli/opt.h"
 #include "cli/s3_cli.h"
-#include "cli/s3_show.h"
+#include "cli/s3_watch.h"
 
 /* Without --max-delete. */
 #define MAX_DELETE_UNSET (-1)
 
 struct options {
 	struct s3_cli s3;
-	bool compares_size, compares_content, deletes, is_dry, skips_links;
+	bool compares_size, compares_content, deletes;
 	int64_t max_delete;
 };
 
@@ -28,9 +28,6 @@ static const struct opt opts[] = {
 	{"delete", 0, NULL, "delete what only the destination has", OPT_FLAG, offsetof(struct options, deletes), 0, 0},
 	{"max-delete", 0, "N", "delete nothing if it would be more; otherwise 100 files, or half of all", OPT_INT,
 	 offsetof(struct options, max_delete), 0, INT64_MAX},
-	{"dry-run", 'n', NULL, "show what would be done", OPT_FLAG, offsetof(struct options, is_dry), 0, 0},
-	{"no-follow-symlinks", 0, NULL, "leave symbolic links out of an upload", OPT_FLAG,
-	 offsetof(struct options, skips_links), 0, 0},
 	S3_CLI_TRANSFER(struct options, s3),
 	S3_CLI_CONNECTION(struct options, s3),
 	{0},
@@ -53,46 +50,12 @@ static const struct opt_verb verb = {
 	.has_json = true,
 };
 
-struct syncing {
-	struct s3_show show;
-	int signal_fd, signal;
-};
-
-static bool is_cancelled(void *arg) {
-	struct syncing *s = arg;
-	if (!s->signal) s->signal = s3_cli_signal(s->signal_fd);
-	return s->signal != 0;
-}
-
-static void on_event(const struct s3sync_event *event, void *arg) {
-	s3_show_event(event, &((struct syncing *)arg)->show);
-}
-
-static void on_progress(const struct s3sync_counts *counts, void *arg) {
-	s3_show_progress(counts, &((struct syncing *)arg)->show);
-}
-
-/* Which of the two is S3's. */
-static int find_way(const struct strs *args, enum s3way *ret_way, struct err *err) {
-	bool is_from = s3url_is(args->items[0]), is_to = s3url_is(args->items[1]);
-	if (is_from && is_to)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "from S3 to S3 is not supported: use `aws s3 sync`, which copies without a detour");
-	if (!is_from && !is_to)
-		return err_set(err, ERR_INVALID,
-			       "one of SRC and DST must be s3://BUCKET/PREFIX; '%s' and '%s' are "
-			       "both paths",
-			       args->items[0], args->items[1]);
-	*ret_way = is_from ? S3WAY_DOWN : S3WAY_UP;
-	return 0;
-}
-
 static int check_options(const struct options *o, enum s3way way, struct err *err) {
 	if (o->compares_size && o->compares_content)
 		return err_set(err, ERR_INVALID, "--size-only and --checksum exclude each other");
 	if (o->max_delete != MAX_DELETE_UNSET && !o->deletes)
 		return err_set(err, ERR_INVALID, "--max-delete belongs to --delete");
-	if (o->skips_links && way == S3WAY_DOWN)
+	if (o->s3.skips_links && way == S3WAY_DOWN)
 		return err_set(err, ERR_INVALID,
 			       "--no-follow-symlinks belongs to an upload: a download never follows one");
 	return 0;
@@ -101,7 +64,7 @@ static int check_options(const struct options *o, enum s3way way, struct err *er
 static int prepare(struct context *ctx, const struct options *o, const struct strs *args, struct s3sync_options *sync,
 		   struct s3_show *show, struct err *err) {
 	struct s3url url;
-	int rc = find_way(args, &sync->way, err);
+	int rc = s3_cli_way("sync", args, &sync->way, err);
 	if (!rc) rc = check_options(o, sync->way, err);
 	const char *remote = args->items[sync->way == S3WAY_DOWN ? 0 : 1];
 	const char *local = args->items[sync->way == S3WAY_DOWN ? 1 : 0];
@@ -114,41 +77,38 @@ static int prepare(struct context *ctx, const struct options *o, const struct st
 	sync->filter = s3_cli_filter(ctx, &o->s3);
 	sync->compare = o->compares_size ? S3COMPARE_SIZE : o->compares_content ? S3COMPARE_CHECKSUM : S3COMPARE_STRICT;
 	sync->deletes = o->deletes;
-	sync->is_dry = o->is_dry;
+	sync->is_dry = o->s3.is_dry;
 	sync->max_delete = o->max_delete;
-	sync->skips_links = o->skips_links;
+	sync->skips_links = o->s3.skips_links;
 	sync->uid = (uid_t)-1;
 	sync->gid = (gid_t)-1;
 	s3_cli_modes(&sync->file_mode, &sync->folder_mode);
-	*show = (struct s3_show){.is_json = ctx->is_json, .is_dry = o->is_dry, .way = sync->way, .local = local};
+	*show = (struct s3_show){.is_json = ctx->is_json, .is_dry = o->s3.is_dry, .way = sync->way, .local = local};
 	show->url = arena_printf(&ctx->arena, "s3://%s/%s", sync->bucket, sync->prefix);
 	return 0;
 }
 
-static int exit_code(const struct syncing *s, const struct s3sync_counts *counts, int rc, const struct err *err) {
-	if (s->signal) return EXIT_SIGNAL_BASE + s->signal;
+static int exit_code(const struct s3_watch *w, const struct s3sync_counts *counts, int rc, const struct err *err) {
+	if (w->signal) return EXIT_SIGNAL_BASE + w->signal;
 	if (rc) return cli_fail(rc == -ERR_BUSY ? EXIT_NO_START : EXIT_STEP_FAILED, err);
 	return counts->failed ? EXIT_STEP_FAILED : EXIT_OK_;
 }
 
-static int run(struct context *ctx, const struct options *o, struct s3sync_options *sync, struct syncing *s) {
+static int run(struct context *ctx, const struct options *o, struct s3sync_options *sync, struct s3_watch *w) {
 	AUTO_S3 struct s3 *s3 = NULL;
 	struct err err = {0};
 	struct s3sync_counts counts = {0};
 	int rc = context_root(ctx, &sync->root, &err);
 	if (!rc) rc = s3_cli_state_dir(ctx, &sync->state_dir, &err);
 	if (!rc) rc = s3_cli_open(ctx, &o->s3, sync->bucket, &s3, &err);
-	if (!rc) rc = s3_cli_catch(&s->signal_fd, &err);
+	if (!rc) rc = s3_watch_open(w, &err);
 	if (rc) return cli_fail(EXIT_NO_START, &err);
 	sync->s3 = s3;
-	sync->is_cancelled = is_cancelled;
-	sync->on_event = on_event;
-	sync->on_progress = on_progress;
-	sync->arg = s;
-	s3_show_begin(&s->show);
+	s3_watch_hook(w, sync);
+	s3_show_begin(&w->show);
 	rc = s3sync_run(sync, &counts, &err);
-	s3_show_end(&s->show, &counts, rc ? &err : NULL);
-	return exit_code(s, &counts, rc, &err);
+	s3_show_end(&w->show, &counts, rc ? &err : NULL);
+	return exit_code(w, &counts, rc, &err);
 }
 
 int cmd_sync(struct context *ctx, int argc, char **argv) {
@@ -156,13 +116,13 @@ int cmd_sync(struct context *ctx, int argc, char **argv) {
 	AUTO_STRS struct strs args = {0};
 	struct err err = {0};
 	struct s3sync_options sync = {0};
-	struct syncing s = {.signal_fd = -1};
+	struct s3_watch w = S3_WATCH_INIT;
 	int code = opt_parse(&verb, ctx, argc, argv, &o, &args);
 	if (code == OPT_GO) {
-		code = prepare(ctx, &o, &args, &sync, &s.show, &err) ? cli_fail(EXIT_USAGE, &err)
-								     : run(ctx, &o, &sync, &s);
+		code = prepare(ctx, &o, &args, &sync, &w.show, &err) ? cli_fail(EXIT_USAGE, &err)
+								     : run(ctx, &o, &sync, &w);
 	}
-	cleanup_close(&s.signal_fd);
+	s3_watch_close(&w);
 	strs_clear(&o.s3.filters);
 	return code;
 }

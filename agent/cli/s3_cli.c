@@ -2,14 +2,13 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <strings.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "aws/call.h"
 #include "aws/s3.h"
+#include "aws/s3url.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "cli/context.h"
@@ -81,21 +80,19 @@ int s3_cli_path(struct context *ctx, const char *argument, const char **ret_path
 	return 0;
 }
 
-int s3_cli_catch(int *ret_fd, struct err *err) {
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (fd < 0) return err_set_errno(err, errno, "signalfd");
-	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail with a valid set */
-	*ret_fd = fd;
+int s3_cli_way(const char *verb, const struct strs *args, enum s3way *ret_way, struct err *err) {
+	const char *from = args->items[0], *to = args->items[1];
+	bool is_from = s3url_is(from), is_to = s3url_is(to);
+	if (is_from && is_to)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "from S3 to S3 is not supported: use `aws s3 %s`, which copies without a detour", verb);
+	if (!is_from && !is_to)
+		return err_set(err, ERR_INVALID,
+			       "one of SRC and DST must be s3://BUCKET/PREFIX or s3://BUCKET/KEY; '%s' and '%s' are "
+			       "both paths",
+			       from, to);
+	*ret_way = is_from ? S3WAY_DOWN : S3WAY_UP;
 	return 0;
-}
-
-int s3_cli_signal(int fd) {
-	struct signalfd_siginfo info;
-	return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
 
 void s3_cli_modes(unsigned *ret_file, unsigned *ret_folder) {

@@ -1,12 +1,13 @@
 #pragma once
 /*
- * What `sync`, `cp` and `ls` share: their common options, the connection, local paths, filters, and ending by a signal.
+ * What `sync`, `cp` and `ls` share: their common options, the connection, local paths, filters.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "aws/s3filter.h"
+#include "aws/s3sync.h"
 #include "base/cleanup.h"
 #include "base/str.h"
 
@@ -18,6 +19,7 @@ struct s3url;
 struct s3_cli {
 	const char *endpoint_url, *region;
 	bool pays_requests, skips_checksum, uses_dualstack;
+	bool is_dry, skips_links; /* of transfers, like what follows */
 	int64_t jobs, bytes_per_s;
 	struct strs filters;
 };
@@ -49,10 +51,19 @@ struct s3_cli {
 			offsetof(type, member.uses_dualstack), 0, 0                                                    \
 	}
 #define S3_CLI_TRANSFER(type, member)                                                                                    \
-	{"jobs",  0,                                                                                                     \
-	 "N",	  "most requests at once; otherwise it finds out what is fastest",                                       \
-	 OPT_INT, offsetof(type, member.jobs),                                                                           \
-	 1,	  S3_JOBS_MAX},                                                                                          \
+	{"dry-run", 'n', NULL, "show what would be done", OPT_FLAG, offsetof(type, member.is_dry), 0, 0},                \
+		{"no-follow-symlinks",                                                                                   \
+		 0,                                                                                                      \
+		 NULL,                                                                                                   \
+		 "leave symbolic links out of an upload",                                                                \
+		 OPT_FLAG,                                                                                               \
+		 offsetof(type, member.skips_links),                                                                     \
+		 0,                                                                                                      \
+		 0},                                                                                                     \
+		{"jobs",  0,                                                                                             \
+		 "N",	  "most requests at once; otherwise it finds out what is fastest",                               \
+		 OPT_INT, offsetof(type, member.jobs),                                                                   \
+		 1,	  S3_JOBS_MAX},                                                                                  \
 		{"bwlimit", 0, "SIZE", "most bytes a second, such as 50M", OPT_SIZE, offsetof(type, member.bytes_per_s), \
 		 0,	    0},                                                                                          \
 		{"no-checksum",                                                                                          \
@@ -85,13 +96,11 @@ const char *s3_cli_endpoint(const struct context *ctx, const struct s3_cli *cli)
 /** The rules in the order given, in the context's arena. */
 struct s3filter s3_cli_filter(struct context *ctx, const struct s3_cli *cli);
 
+/** Which of SRC and DST is S3's; ERR_UNSUPPORTED, ERR_INVALID. verb: for what the aws command does better. */
+CHECK_RESULT int s3_cli_way(const char *verb, const struct strs *args, enum s3way *ret_way, struct err *err);
+
 /** A local path from the command line: absolute, without "." and double slashes. In the context's arena. */
 CHECK_RESULT int s3_cli_path(struct context *ctx, const char *argument, const char **ret_path, struct err *err);
-
-/** Keeps SIGINT and SIGTERM for s3_cli_signal. */
-CHECK_RESULT int s3_cli_catch(int *ret_fd, struct err *err);
-/** The signal that came, 0 if none. */
-int s3_cli_signal(int fd);
 
 /** File modes as the umask leaves them. */
 void s3_cli_modes(unsigned *ret_file, unsigned *ret_folder);
