@@ -5,6 +5,10 @@
 #define WINDOW_MS 250
 /** A 503 storm is one event: what was in flight when the jobs were halved does not halve them again. */
 #define HALVE_AGAIN_MS 1000
+/** After that it grows by one, and one more for so many, in each window. */
+#define STEP 8
+/** Two refusals among so many successes are too much. */
+#define REFUSAL 16
 /** What a request costs beside its bytes: a small object takes about as long as 64 KiB of a large one. */
 #define REQUEST_WORK (64 * 1024)
 /** Twice the requests in flight bring twice as much while latency is the limit; this little says that it is not. */
@@ -23,12 +27,18 @@ void s3_pace_init(struct s3_pace *pace, unsigned jobs, unsigned max, int64_t now
 	pace->is_fixed = true;
 }
 
-void s3_pace_done(struct s3_pace *pace, int64_t bytes) { pace->work += bytes + REQUEST_WORK; }
+void s3_pace_done(struct s3_pace *pace, int64_t bytes) {
+	pace->work += bytes + REQUEST_WORK;
+	if (pace->refused > 0) pace->refused--;
+}
 
 void s3_pace_full(struct s3_pace *pace) { pace->was_full = true; }
 
 void s3_pace_slow(struct s3_pace *pace, int64_t now_ms) {
 	if (now_ms - pace->halved_at_ms < HALVE_AGAIN_MS) return;
+	pace->refused += REFUSAL;
+	if (pace->refused <= REFUSAL) return;
+	pace->refused = 0;
 	pace->halved_at_ms = now_ms;
 	pace->has_slowed = true;
 	pace->before = 0;
@@ -37,11 +47,11 @@ void s3_pace_slow(struct s3_pace *pace, int64_t now_ms) {
 }
 
 static void try_more(struct s3_pace *pace, int64_t rate) {
-	unsigned jobs = pace->has_slowed ? pace->jobs + 1 : pace->jobs * 2;
+	unsigned jobs = pace->has_slowed ? pace->jobs + 1 + pace->jobs / STEP : pace->jobs * 2;
 
 	if (jobs > pace->max) jobs = pace->max;
 	if (jobs == pace->jobs) return;
-	pace->before = pace->has_slowed ? 0 : pace->jobs; /* a single one more shows in no rate */
+	pace->before = pace->has_slowed ? 0 : pace->jobs; /* so little more shows in no rate */
 	pace->before_rate = rate;
 	pace->jobs = jobs;
 }

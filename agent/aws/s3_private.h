@@ -9,6 +9,7 @@
 #include "aws/call_private.h"
 #include "aws/s3.h"
 #include "aws/s3_pace.h"
+#include "aws/s3_patience.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -74,6 +75,8 @@ struct s3_request {
 	struct http_request http;
 	struct http_task *task;
 	unsigned attempt, epoch;
+	unsigned hurried;  /* sent again because the answer was slow to come */
+	int64_t heard_ms;  /* when it was sent, or bytes last went or came */
 	bool has_followed; /* it was sent again after another request's cure */
 	int64_t began_ms, due_ms;
 	int64_t progress; /* bytes of a body that on_body took: a try that got further is not counted */
@@ -104,6 +107,9 @@ struct s3 {
 	struct s3_queue lanes[S3_LANES], waiting, sent;
 	size_t sent_bulk;
 	struct s3_pace pace;
+	struct s3_patience patience_get, patience_put;
+	int64_t turn_ms, awake_ms,
+		hurried_ms; /* of the loop: last turn, last return from elsewhere, last look at sent */
 	struct s3_stats stats;
 	struct s3_op *ops;
 	size_t active;
@@ -114,6 +120,10 @@ struct s3 {
 	struct s3_ranges *ready;	/* those of large files that something has happened to */
 	uint64_t temp_first, temp_seed; /* marks of temporary names: the first, the next */
 };
+
+void s3_queue_put(struct s3_queue *q, struct s3_request *r, enum s3_state state);
+/** Out of whichever list it is in. */
+void s3_queue_leave(struct s3_request *r);
 
 /** Fills s3->target; ERR_INVALID for a bucket, region or endpoint that cannot be. */
 CHECK_RESULT int s3_aim(struct s3 *s3, struct err *err);

@@ -19,61 +19,24 @@
 #define STALL_TIMEOUT_MS 30000
 /** A try that brought so much of a body was no failure: the next one counts as the first. */
 #define PROGRESS_MIN (1024 * 1024)
+#define HURRY_EVERY_MS 100
+/** A loop that comes back later than this was busy elsewhere, or stopped. */
+#define AWAY_MS 500
 #define TOKENS_MAX 1000 /* see struct s3: a dead network fails fast once they are gone */
 
 static const struct retry_policy policy = {.base_ms = 100, .cap_ms = 20000, .budget_ms = 600000, .attempts = 10};
 
-static void put(struct s3_queue *q, struct s3_request *r, enum s3_state state) {
-	r->state = state;
-	r->next = NULL;
-	r->prev = q->last;
-	if (q->last)
-		q->last->next = r;
-	else
-		q->first = r;
-	q->last = r;
-	q->count++;
-}
-
-static void take(struct s3_queue *q, struct s3_request *r) {
-	if (r->prev)
-		r->prev->next = r->next;
-	else
-		q->first = r->next;
-	if (r->next)
-		r->next->prev = r->prev;
-	else
-		q->last = r->prev;
-	r->next = r->prev = NULL;
-	r->state = S3_IDLE;
-	q->count--;
-}
-
 static struct s3 *s3_of(const struct s3_request *r) { return r->op->s3; }
-
-/** Out of whichever list it is in. */
-static void leave(struct s3_request *r) {
-	struct s3 *s3 = s3_of(r);
-
-	switch (r->state) {
-	case S3_IDLE: break;
-	case S3_QUEUED: take(&s3->lanes[r->lane], r); break;
-	case S3_WAITING: take(&s3->waiting, r); break;
-	case S3_SENT:
-		take(&s3->sent, r);
-		if (r->lane == S3_LANE_BULK) s3->sent_bulk--;
-		break;
-	}
-}
 
 void s3_send(struct s3_request *r) {
 	r->attempt = 1;
 	r->began_ms = clock_mono_ms();
 	r->progress = 0;
+	r->hurried = 0;
 	r->cures = (struct call_cures){0};
 	r->has_followed = false;
 	r->failure = (struct call_failure){0};
-	put(&s3_of(r)->lanes[r->lane], r, S3_QUEUED);
+	s3_queue_put(&s3_of(r)->lanes[r->lane], r, S3_QUEUED);
 }
 
 static void forget_try(struct s3_request *r) {
@@ -84,7 +47,7 @@ static void forget_try(struct s3_request *r) {
 
 void s3_drop(struct s3_request *r) {
 	if (r->state == S3_SENT) http_multi_cancel(r->task);
-	if (r->op) leave(r);
+	if (r->op) s3_queue_leave(r);
 	forget_try(r);
 	strs_clear(&r->headers);
 }
@@ -104,6 +67,11 @@ static char *add_headers(struct s3_request *r, const struct cred *cred, int64_t 
 		strs_add(headers, token_line);
 	}
 	return token_line;
+}
+
+/** Answers that bring an object begin sooner than those to one that was sent. */
+static struct s3_patience *patience_of(const struct s3_request *r) {
+	return r->on_body ? &s3_of(r)->patience_get : &s3_of(r)->patience_put;
 }
 
 static const char *make_url(struct s3_request *r, const char *path) {
@@ -144,7 +112,10 @@ static void on_http_end(const struct http_response *answer, struct err *err, voi
 
 static int on_head(const struct http_response *head, void *arg, struct err *err) {
 	struct s3_request *r = arg;
+	int64_t now_ms = clock_mono_ms();
 
+	s3_patience_answered(patience_of(r), now_ms - r->heard_ms);
+	r->heard_ms = now_ms;
 	return r->on_head ? r->on_head(head, r, err) : 0;
 }
 
@@ -153,6 +124,7 @@ static int on_body(const void *data, size_t len, void *arg, struct err *err) {
 
 	s3_of(r)->stats.received_bytes += (int64_t)len;
 	r->progress += (int64_t)len;
+	r->heard_ms = clock_mono_ms();
 	return r->on_body(data, len, r, err);
 }
 
@@ -161,6 +133,7 @@ static int on_source(size_t offset, void *data, size_t size, size_t *ret_len, vo
 
 	if (r->on_source(offset, data, size, ret_len, r, err) != 0) return -(int)err->code;
 	s3_of(r)->stats.sent_bytes += (int64_t)*ret_len;
+	r->heard_ms = clock_mono_ms();
 	return 0;
 }
 
@@ -236,7 +209,7 @@ static void judge(struct s3_request *r, struct err *err) {
 	}
 	if (r->failure.status != 0 && is_cured(r)) {
 		s3->stats.retries++;
-		put(&s3->lanes[r->lane], r, S3_QUEUED);
+		s3_queue_put(&s3->lanes[r->lane], r, S3_QUEUED);
 		return;
 	}
 	if (r->progress >= PROGRESS_MIN) r->attempt = 1;
@@ -251,20 +224,21 @@ static void judge(struct s3_request *r, struct err *err) {
 	r->attempt++;
 	r->progress = 0;
 	r->due_ms = now_ms + wait_ms;
-	put(&s3->waiting, r, S3_WAITING);
+	s3_queue_put(&s3->waiting, r, S3_WAITING);
 }
 
 static void on_http_end(const struct http_response *answer, struct err *err, void *arg) {
 	struct s3_request *r = arg;
 	struct s3 *s3 = s3_of(r);
 
-	leave(r);
+	s3_queue_leave(r);
 	if (answer && answer->status >= 200 && answer->status <= 299) {
 		if (r->on_answer && r->on_answer(r, answer, err) != 0) {
 			judge(r, err);
 			return;
 		}
 		if (s3->tokens < TOKENS_MAX) s3->tokens++;
+		if (!r->on_body) s3_patience_answered(patience_of(r), clock_mono_ms() - r->heard_ms);
 		if (!r->on_source) s3->stats.sent_bytes += (int64_t)r->body_len;
 		s3_pace_done(&s3->pace, r->progress + (int64_t)r->body_len);
 		r->progress = 0;
@@ -279,12 +253,13 @@ static void send_now(struct s3 *s3, struct s3_request *r) {
 	struct err err;
 
 	err_clear(&err);
-	leave(r);
+	s3_queue_leave(r);
 	if (start(r, &err) != 0) {
 		end(r, &err);
 		return;
 	}
-	put(&s3->sent, r, S3_SENT);
+	r->heard_ms = clock_mono_ms();
+	s3_queue_put(&s3->sent, r, S3_SENT);
 	if (r->lane == S3_LANE_BULK) s3->sent_bulk++;
 	s3->stats.requests++;
 }
@@ -305,7 +280,7 @@ static bool cancel_one(struct s3_queue *q) {
 	for (struct s3_request *r = q->first; r; r = r->next) {
 		if (r->is_last_will || (r->makes_something && r->state == S3_SENT)) continue;
 		if (r->state == S3_SENT) http_multi_cancel(r->task);
-		leave(r);
+		s3_queue_leave(r);
 		(void)err_set(&err, ERR_CANCELLED, "told to stop");
 		end(r, &err);
 		return true;
@@ -333,15 +308,49 @@ static void wake_due(struct s3 *s3) {
 	for (struct s3_request *r = s3->waiting.first, *later; r; r = later) {
 		later = r->next;
 		if (r->due_ms > now_ms) continue;
-		leave(r);
-		put(&s3->lanes[r->lane], r, S3_QUEUED);
+		s3_queue_leave(r);
+		s3_queue_put(&s3->lanes[r->lane], r, S3_QUEUED);
 	}
+}
+
+/** Sends again at once, on another connection, what has been quiet for too long; objects and parts only. */
+static void hurry(struct s3 *s3, int64_t now_ms) {
+	for (struct s3_request *r = s3->sent.first, *later; r; r = later) {
+		struct s3_patience *patience = patience_of(r);
+		int64_t since_ms = r->heard_ms > s3->awake_ms ? r->heard_ms : s3->awake_ms;
+
+		later = r->next;
+		if (r->lane == S3_LANE_CONTROL || r->makes_something) continue;
+		if (now_ms - since_ms < s3_patience_ms(patience, r->hurried)) continue;
+		s3_patience_spend(patience);
+		r->hurried++;
+		s3->stats.retries++;
+		http_multi_cancel(r->task);
+		s3_queue_leave(r);
+		forget_try(r);
+		r->payload_hash = NULL;
+		s3_queue_put(&s3->lanes[r->lane], r, S3_QUEUED);
+	}
+}
+
+/** Looks now and then; what the loop itself was away for is nobody's silence. */
+static void look_at_sent(struct s3 *s3) {
+	int64_t now_ms = clock_mono_ms();
+
+	if (now_ms - s3->turn_ms > AWAY_MS) s3->awake_ms = now_ms;
+	s3->turn_ms = now_ms;
+	if (now_ms - s3->hurried_ms < HURRY_EVERY_MS || s3->options.bytes_per_s > 0) return;
+	s3->hurried_ms = now_ms;
+	hurry(s3, now_ms);
 }
 
 void s3_dispatch(struct s3 *s3) {
 	struct s3_request *r;
 
-	if (s3->is_cancelled) cancel_all(s3);
+	if (s3->is_cancelled)
+		cancel_all(s3);
+	else
+		look_at_sent(s3);
 	wake_due(s3);
 	while ((r = next(s3))) {
 		if (s3->sent.count >= s3->pace.jobs) {

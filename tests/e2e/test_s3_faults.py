@@ -126,6 +126,37 @@ def test_a_reset_at_every_64_kb(box, world, bytes_):
     assert is_equal(box, world)
 
 
+def requests_of(run):
+    """As the program says at its end: the server counts those that it has answered."""
+    return run.lines()[-1]["requests"]
+
+
+def test_a_slow_answer_is_asked_for_again(box, world):
+    """Below the time after which a connection counts as dead: otherwise there is one GET for each object, and a LIST."""
+    made(world, "count=100 size=1000")
+    world.faults("GetObject delay=25000 after=50 count=1")
+    assert requests_of(box.sync("--json", "s3://bkt/", box.data, timeout=240)) > 101
+    assert is_equal(box, world) and box.temporaries() == []
+
+
+def test_a_slow_upload_is_sent_again(box, world, s3):
+    world.bucket("bkt")
+    tree = {f"d/{i:03}": os.urandom(6000) for i in range(100)}
+    fill(box.data, tree)
+    world.faults("PutObject delay=25000 after=50 count=1")
+    assert requests_of(box.sync("--json", box.data, "s3://bkt/", timeout=240)) > 101
+    world.faults()
+    assert s3.objects("bkt") == tree
+
+
+def test_a_service_that_is_slow_as_a_whole_is_not_asked_twice(box, world):
+    made(world, "count=64 size=1000")
+    world.faults("GetObject delay=2500")
+    assert requests_of(box.sync("--json", "s3://bkt/", box.data, timeout=240)) == 65
+    world.faults()
+    assert is_equal(box, world)
+
+
 def test_a_stall_ends(box, world):
     made(world, "count=5 size=1000")
     world.faults("GetObject stall count=1")

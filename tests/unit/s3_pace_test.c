@@ -57,24 +57,51 @@ static void grows_only_when_something_waits(void **state) {
 	assert_int_equal(pace.jobs, 16);
 }
 
+/** Two refusals, with nothing done between them. */
+static void refuse_two(struct s3_pace *pace, int64_t now_ms) {
+	s3_pace_slow(pace, now_ms);
+	s3_pace_slow(pace, now_ms);
+}
+
 static void halves_once_a_second_then_steps(void **state) {
+	static const unsigned want[] = {3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 19, 22, 25, 29, 33, 38, 43, 49, 56, 64, 64};
 	struct s3_pace pace;
 	int64_t now_ms = 1000;
 
 	(void)state;
 	s3_pace_init(&pace, 64, 256, now_ms);
 	assert_int_equal(pace.jobs, 64);
-	s3_pace_slow(&pace, now_ms);
-	s3_pace_slow(&pace, now_ms + 500);
+	refuse_two(&pace, now_ms);
+	refuse_two(&pace, now_ms + 500);
 	assert_int_equal(pace.jobs, 32);
-	s3_pace_slow(&pace, now_ms + 1000);
+	refuse_two(&pace, now_ms + 1000);
 	assert_int_equal(pace.jobs, 16);
-	for (unsigned i = 0; i < 10; i++) s3_pace_slow(&pace, now_ms + 2000 + 1000 * i);
+	for (unsigned i = 0; i < 10; i++) refuse_two(&pace, now_ms + 2000 + 1000 * i);
 	assert_int_equal(pace.jobs, 2);
 	now_ms += 20000;
-	for (unsigned i = 1; i <= 100; i++) {
+	for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
 		window(&pace, &now_ms, 10, true);
-		assert_int_equal(pace.jobs, i < 62 ? 2 + i : 64);
+		assert_int_equal(pace.jobs, want[i]);
+	}
+}
+
+/* One in 200 is what a healthy service gives; one in 10 is not. */
+static void minds_the_share_of_refusals(void **state) {
+	static const struct {
+		unsigned successes;
+		bool halves;
+	} rows[] = {{200, false}, {50, false}, {16, false}, {10, true}, {0, true}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct s3_pace pace;
+
+		s3_pace_init(&pace, 64, 256, 1000);
+		for (unsigned n = 0; n < 5; n++) {
+			for (unsigned k = 0; k < rows[i].successes; k++) s3_pace_done(&pace, 4096);
+			s3_pace_slow(&pace, 2000);
+		}
+		assert_int_equal(pace.jobs, rows[i].halves ? 32 : 64);
 	}
 }
 
@@ -96,7 +123,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(doubles_while_it_helps),	   cmocka_unit_test(takes_back_what_brings_nothing),
 		cmocka_unit_test(grows_only_when_something_waits), cmocka_unit_test(halves_once_a_second_then_steps),
-		cmocka_unit_test(keeps_what_was_asked_for),
+		cmocka_unit_test(minds_the_share_of_refusals),	   cmocka_unit_test(keeps_what_was_asked_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
