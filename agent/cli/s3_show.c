@@ -33,6 +33,8 @@ static const char *verb_name(enum s3sync_verb verb) {
 void s3_show_begin(struct s3_show *show) {
 	show->style = show_style_of(STDERR_FILENO);
 	show->is_listing = show->is_dry || !show_style_of(STDOUT_FILENO).is_terminal;
+	show->is_out_tty = isatty(STDOUT_FILENO);
+	show->is_err_tty = isatty(STDERR_FILENO);
 	show->began_ms = show->told_ms = clock_mono_ms();
 }
 
@@ -44,7 +46,7 @@ static void erase(struct s3_show *show) {
 /* A line to out, clean where a terminal shows it, secrets hidden. */
 static void put_line(struct s3_show *show, FILE *out, const char *text) {
 	AUTO_BUF struct buf clean = BUF_INIT(LINE_MAX_BYTES), line = BUF_INIT(LINE_MAX_BYTES);
-	if (isatty(fileno(out)))
+	if (out == stdout ? show->is_out_tty : show->is_err_tty)
 		show_clean(text, &clean);
 	else
 		buf_adds(&clean, text);

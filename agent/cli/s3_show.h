@@ -15,6 +15,7 @@ struct s3_show {
 	bool is_json, is_dry, is_quiet; /* quiet: stdout is the data */
 	struct show_style style;	/* of stderr: the live line */
 	bool is_listing;		/* a line for each file */
+	bool is_out_tty, is_err_tty;	/* control characters are shown there, not sent */
 	enum s3way way;
 	const char *url,
 		*local; /* "s3://b/p/" and "./data" as they were given; the former ends in '/' or is the bucket */
