@@ -74,8 +74,8 @@ int s3_open(const struct s3_options *options, struct s3 **ret_s3, struct err *er
 	s3->temp_first = s3->temp_seed = clock_random(UINT64_MAX);
 	s3->limit_from_ms = clock_mono_ms();
 	s3_pace_init(&s3->pace, options->jobs, max, s3->limit_from_ms);
-	s3_patience_init(&s3->patience_get);
-	s3_patience_init(&s3->patience_put);
+	for (size_t i = 0; i < S3_LANES; i++)
+		for (size_t k = 0; k < 2; k++) s3_patience_init(&s3->patience[i][k]);
 	rc = s3_aim(s3, err);
 	if (!rc)
 		rc = http_multi_open(

@@ -107,7 +107,7 @@ struct s3 {
 	struct s3_queue lanes[S3_LANES], waiting, sent;
 	size_t sent_bulk;
 	struct s3_pace pace;
-	struct s3_patience patience_get, patience_put;
+	struct s3_patience patience[S3_LANES][2]; /* with answers that bring an object, and with the others */
 	int64_t turn_ms, awake_ms,
 		hurried_ms; /* of the loop: last turn, last return from elsewhere, last look at sent */
 	struct s3_stats stats;

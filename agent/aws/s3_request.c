@@ -69,9 +69,9 @@ static char *add_headers(struct s3_request *r, const struct cred *cred, int64_t 
 	return token_line;
 }
 
-/** Answers that bring an object begin sooner than those to one that was sent. */
+/** Of its like: a part that was sent takes a server longer than a small object that is asked for. */
 static struct s3_patience *patience_of(const struct s3_request *r) {
-	return r->on_body ? &s3_of(r)->patience_get : &s3_of(r)->patience_put;
+	return &s3_of(r)->patience[r->lane][r->on_body ? 0 : 1];
 }
 
 static const char *make_url(struct s3_request *r, const char *path) {
