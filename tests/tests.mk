@@ -12,6 +12,11 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdsagent.a
 unit: $(UNIT_BIN)
 	@fail=0; for t in $(UNIT_BIN); do $$t >$$t.log 2>&1 || { fail=1; echo "FAILED $$t"; cat $$t.log; }; done; exit $$fail
 
+# What has threads, under ThreadSanitizer.
+.PHONY: unit-threads
+unit-threads:
+	@$(MAKE) --no-print-directory B=build/san-thread SAN=thread UNIT_SRC="tests/unit/s3_get_test.c tests/unit/s3_put_test.c" unit
+
 # Golden cases: recipes with what `dsagent validate` says about them.
 .PHONY: cases
 cases: $(B)/dsagent

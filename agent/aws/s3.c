@@ -98,6 +98,7 @@ void s3_close(struct s3 *s3) {
 	if (!s3) return;
 	s3_writer_free(s3->writer);
 	s3->writer = NULL;
+	s3_worker_free(s3->reader);
 	while (s3->ops) s3_finish(s3->ops);
 	http_multi_close(s3->http);
 	sigv4_signer_free(s3->signer);
@@ -119,10 +120,13 @@ int s3_aim(struct s3 *s3, struct err *err) {
 
 	if (s3->target.origin) return 0;
 	arena_clear(&s3->target_arena);
-	return call_aim(s3->aws, &req, *s3->region ? s3->region : s3->aws->region, &s3->target_arena, &s3->target, err);
+	if (call_aim(s3->aws, &req, *s3->region ? s3->region : s3->aws->region, &s3->target_arena, &s3->target, err))
+		return -(int)err->code;
+	s3->is_https = str_starts(s3->target.origin, "https:");
+	return 0;
 }
 
-bool s3_is_https(const struct s3 *s3) { return str_starts(s3->target.origin, "https:"); }
+bool s3_is_https(const struct s3 *s3) { return s3->is_https; }
 
 bool s3_sends_checksum(const struct s3 *s3) { return !s3->options.skips_checksum && !s3->target.is_own; }
 
@@ -186,10 +190,16 @@ static int64_t pause_of_limit_ms(struct s3 *s3) {
 	return 0;
 }
 
+/** What was read or written meanwhile. */
+static void look_at_files(struct s3 *s3) {
+	s3_worker_collect(s3->reader);
+	s3_ranges_look(s3);
+}
+
 int s3_run(struct s3 *s3, int64_t timeout_ms, struct err *err) {
 	int64_t pause_ms = pause_of_limit_ms(s3);
 
-	s3_ranges_look(s3);
+	look_at_files(s3);
 	s3_dispatch(s3);
 	if (pause_ms > 0) {
 		clock_sleep_ms(pause_ms < timeout_ms ? pause_ms : timeout_ms);
@@ -197,7 +207,7 @@ int s3_run(struct s3 *s3, int64_t timeout_ms, struct err *err) {
 	}
 	if (s3->active == 0) return 0; /* the last operation has just ended */
 	if (http_multi_run(s3->http, s3_next_due_ms(s3, timeout_ms), err) != 0) return -(int)err->code;
-	s3_ranges_look(s3);
+	look_at_files(s3);
 	s3_pace_turn(&s3->pace, clock_mono_ms());
 	s3->stats.connections = http_multi_connections(s3->http);
 	s3->stats.jobs = s3->pace.jobs;

@@ -57,21 +57,6 @@ void s3_parts_free(struct s3_parts *parts) {
 	free(parts);
 }
 
-/** What the headers say of the part is known before it is sent: a file is read twice, the second time from memory. */
-static int read_part(struct s3_part_slot *slot, struct err *err) {
-	struct s3_putting *p = slot->parts->p;
-	const struct s3_part *part = &slot->parts->parts.items[slot->index];
-
-	if (slot->is_read) return 0;
-	if (slot->data && !s3_is_https(p->op.s3)) digest_sha256_hex(slot->data, (size_t)part->size, slot->hash);
-	if (slot->data && s3_sends_checksum(p->op.s3))
-		slot->crc = crc_add(CRC_64NVME, CRC_INIT, slot->data, (size_t)part->size);
-	if (!slot->data && s3_read_range(p, slot->offset, part->size, slot->hash, &slot->crc, err) != 0)
-		return -(int)err->code;
-	slot->is_read = true;
-	return 0;
-}
-
 static int on_source(size_t offset, void *data, size_t size, size_t *ret_len, void *arg, struct err *err) {
 	struct s3_part_slot *slot = slot_of(arg);
 
@@ -85,12 +70,12 @@ static int on_prepare(struct s3_request *r, struct arena *arena, struct strs *he
 	struct s3_part_slot *slot = slot_of(r);
 	struct s3_putting *p = slot->parts->p;
 
-	if (read_part(slot, err) != 0) return -(int)err->code;
+	(void)err;
 	r->body = slot->data;
-	r->body_len = (size_t)slot->parts->parts.items[slot->index].size;
+	r->body_len = (size_t)slot->size;
 	r->on_source = slot->data ? NULL : on_source;
-	r->payload_hash = s3_payload_hash(p, slot->hash);
-	s3_add_checksum_header(p, slot->crc, arena, headers);
+	r->payload_hash = s3_payload_hash(&slot->sums);
+	s3_add_checksum_header(p, slot->sums.crc, arena, headers);
 	return 0;
 }
 
@@ -103,7 +88,7 @@ static int on_answer(struct s3_request *r, const struct http_response *answer, s
 	if (!*version.etag) return err_set(err, ERR_REMOTE, "the answer to a part has no ETag");
 	free(part->etag);
 	part->etag = mem_strdup(version.etag);
-	part->crc = slot->crc;
+	part->crc = slot->sums.crc;
 	part->has_crc = s3_sends_checksum(slot->parts->p->op.s3);
 	return 0;
 }
@@ -124,27 +109,66 @@ static void on_end(struct s3_request *r, struct err *err) {
 
 void s3_parts_fail(struct s3_parts *parts, const struct err *err) {
 	parts->err = *err;
+	parts->has_failed = true;
 	for (size_t i = 0; i < S3_PART_SLOTS; i++) s3_drop(&parts->slots[i].request);
-	s3_upload_abort(parts);
+	if (parts->reading == 0) s3_upload_abort(parts); /* else once the reader has let go of them */
 }
 
-static void send_part(struct s3_parts *parts, struct s3_part_slot *slot, size_t index, int64_t offset) {
+static struct s3_part_slot *slot_of_job(struct s3_job *job) {
+	return (struct s3_part_slot *)(void *)((char *)job - offsetof(struct s3_part_slot, reading));
+}
+
+/** By the reader: a file is read twice, the second time from memory. */
+static int read_part(struct s3_job *job, struct err *err) {
+	struct s3_part_slot *slot = slot_of_job(job);
+
+	if (!slot->data) return s3_sums_read(slot->parts->p, slot->offset, slot->size, &slot->sums, err);
+	s3_sums_of(&slot->sums, slot->data, (size_t)slot->size);
+	return 0;
+}
+
+static void on_read(struct s3_job *job) {
+	struct s3_part_slot *slot = slot_of_job(job);
+	struct s3_parts *parts = slot->parts;
+
+	parts->reading--;
+	if (parts->has_failed && parts->reading == 0)
+		s3_upload_abort(parts);
+	else if (!parts->has_failed && job->rc)
+		s3_parts_fail(parts, &job->err);
+	else if (!parts->has_failed)
+		s3_send(&slot->request);
+}
+
+/** False when there is no reader. */
+static bool send_part(struct s3_parts *parts, struct s3_part_slot *slot, size_t index, int64_t offset,
+		      struct err *err) {
+	struct s3 *s3 = parts->p->op.s3;
+
 	slot->index = index;
 	slot->offset = offset;
-	slot->is_read = false;
+	slot->size = parts->parts.items[index].size;
 	slot->is_busy = true;
 	parts->parts.items[index].is_begun = true;
 	(void)snprintf(slot->number, sizeof slot->number, "%zu", index + 1);
 	slot->request.query[3] = parts->upload_id;
-	s3_send(&slot->request);
+	s3_sums_begin(s3, &slot->sums);
+	if (!slot->sums.wants_hash && !slot->sums.wants_crc) {
+		s3_send(&slot->request);
+		return true;
+	}
+	if (!s3->reader && s3_worker_new(s3->http, &s3->reader, err) != 0) return false;
+	slot->reading = (struct s3_job){.work = read_part, .on_done = on_read};
+	parts->reading++;
+	s3_worker_submit(s3->reader, &slot->reading);
+	return true;
 }
 
 /** The next part of the file that is not there yet; false when all are begun. */
-static bool begin_file_part(struct s3_parts *parts, struct s3_part_slot *slot) {
+static bool begin_file_part(struct s3_parts *parts, struct s3_part_slot *slot, struct err *err) {
 	while (parts->next < parts->parts.count && parts->parts.items[parts->next].is_begun) parts->next++;
 	if (parts->next == parts->parts.count) return false;
-	send_part(parts, slot, parts->next, (int64_t)parts->next * parts->part_size);
-	return true;
+	return send_part(parts, slot, parts->next, (int64_t)parts->next * parts->part_size, err);
 }
 
 /** Reads the next part of the stream, unless it is the first, which was read already; false at its end. */
@@ -168,8 +192,7 @@ static bool begin_stream_part(struct s3_parts *parts, struct s3_part_slot *slot,
 	if (len == 0) return false;
 	vec_push(&parts->parts, ((struct s3_part){.size = (int64_t)len}));
 	if (!is_first) parts->p->size += (int64_t)len;
-	send_part(parts, slot, parts->parts.count - 1, 0);
-	return true;
+	return send_part(parts, slot, parts->parts.count - 1, 0, err);
 }
 
 void s3_parts_go(struct s3_parts *parts) {
@@ -180,7 +203,8 @@ void s3_parts_go(struct s3_parts *parts) {
 		struct s3_part_slot *slot = &parts->slots[i];
 
 		if (slot->is_busy) continue;
-		if (!(is_stream(parts) ? begin_stream_part(parts, slot, &err) : begin_file_part(parts, slot))) break;
+		if (!(is_stream(parts) ? begin_stream_part(parts, slot, &err) : begin_file_part(parts, slot, &err)))
+			break;
 	}
 	if (err.code == ERR_NONE && parts->done == parts->parts.count && (!is_stream(parts) || parts->has_all)) {
 		if (s3_check_unchanged(parts->p, &err) == 0) s3_upload_complete(parts);

@@ -4,6 +4,7 @@
  * s3_stale.c finds one that was begun by a run that was killed before it knew its id.
  */
 #include "aws/s3_put_private.h"
+#include "aws/s3_worker.h"
 #include "base/buf.h"
 #include "base/vec.h"
 
@@ -24,14 +25,14 @@ struct s3_part {
 
 struct s3_part_slot {
 	struct s3_request request; /* first: see slot_of */
+	struct s3_job reading;	   /* for sums */
 	struct s3_parts *parts;
 	size_t index;
 	char number[16];
-	int64_t offset;
+	int64_t offset, size;
 	char *data; /* of a stream */
-	char hash[SHA256_HEX_SIZE];
-	uint64_t crc;
-	bool is_read, is_busy;
+	struct s3_sums sums;
+	bool is_busy;
 };
 
 struct s3_parts {
@@ -44,7 +45,8 @@ struct s3_parts {
 	struct strs stale; /* ids still to be aborted */
 	int64_t part_size;
 	VEC(struct s3_part) parts;
-	size_t next, done;
+	size_t next, done, reading; /* reading: slots that the reader has */
+	bool has_failed;
 	bool has_all; /* of a stream: its end was seen */
 	struct s3_part_slot slots[S3_PART_SLOTS];
 	struct err err; /* the first failure */

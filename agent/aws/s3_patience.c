@@ -1,6 +1,6 @@
 #include "aws/s3_patience.h"
 
-#define ANSWERS_MIN 16 /* before there is an opinion */
+#define ANSWERS_MIN 16	 /* before there is an opinion */
 #define MORE_MIN_MS 1000 /* than the mean */
 /** Two requests in a hundred, and not more than 32 at once. */
 #define ONE 100U

@@ -18,6 +18,7 @@
 struct http_multi;
 struct http_task;
 struct s3_writer;
+struct s3_worker;
 struct s3_ranges;
 
 /** An operation: known to struct s3 from s3_begin to s3_finish. */
@@ -101,6 +102,7 @@ struct s3 {
 	struct http_multi *http;
 	struct call_target target; /* of the bucket's root, in target_arena; origin NULL: not known yet */
 	struct arena target_arena;
+	bool is_https;		     /* of the last target */
 	char region[CALL_WORD_SIZE]; /* where the bucket is, once learnt */
 	unsigned epoch;		     /* raised by each cure: what was signed before it is worth another try */
 	struct sigv4_signer *signer;
@@ -117,6 +119,7 @@ struct s3 {
 	int64_t limit_from_ms, limit_bytes; /* bytes_per_s: when counting began and what was moved then */
 	bool is_cancelled;
 	struct s3_writer *writer;	/* NULL until a large file comes */
+	struct s3_worker *reader;	/* NULL until one goes */
 	struct s3_ranges *ready;	/* those of large files that something has happened to */
 	uint64_t temp_first, temp_seed; /* marks of temporary names: the first, the next */
 };

@@ -65,17 +65,22 @@ int s3_read_at(const struct s3_putting *p, void *data, size_t len, int64_t offse
 	return 0;
 }
 
-static bool needs_hash(const struct s3_putting *p) { return !s3_is_https(p->op.s3); }
+void s3_sums_begin(const struct s3 *s3, struct s3_sums *sums) {
+	*sums = (struct s3_sums){.wants_hash = !s3_is_https(s3), .wants_crc = s3_sends_checksum(s3), .crc = CRC_INIT};
+}
 
-int s3_read_range(const struct s3_putting *p, int64_t offset, int64_t len, char hash[SHA256_HEX_SIZE],
-		  uint64_t *ret_crc, struct err *err) {
+void s3_sums_of(struct s3_sums *sums, const void *data, size_t len) {
+	if (sums->wants_hash) digest_sha256_hex(data, len, sums->hash);
+	if (sums->wants_crc) sums->crc = crc_add(CRC_64NVME, sums->crc, data, len);
+}
+
+int s3_sums_read(const struct s3_putting *p, int64_t offset, int64_t len, struct s3_sums *sums, struct err *err) {
 	AUTO_FREE char *piece = NULL;
 	unsigned char digest[SHA256_SIZE];
 	struct digest *running;
-	uint64_t crc = CRC_INIT;
 	int rc = 0;
 
-	if (!needs_hash(p) && !s3_sends_checksum(p->op.s3)) return 0;
+	if (!sums->wants_hash && !sums->wants_crc) return 0;
 	running = digest_new();
 	piece = mem_resize(NULL, S3_READ_SIZE, 1);
 	while (len > 0 && rc == 0) {
@@ -83,20 +88,14 @@ int s3_read_range(const struct s3_putting *p, int64_t offset, int64_t len, char 
 
 		rc = s3_read_at(p, piece, n, offset, err);
 		if (rc) break;
-		if (needs_hash(p)) digest_add(running, piece, n);
-		if (s3_sends_checksum(p->op.s3)) crc = crc_add(CRC_64NVME, crc, piece, n);
+		if (sums->wants_hash) digest_add(running, piece, n);
+		if (sums->wants_crc) sums->crc = crc_add(CRC_64NVME, sums->crc, piece, n);
 		offset += (int64_t)n;
 		len -= (int64_t)n;
 	}
 	digest_end(running, digest);
-	digest_hex(digest, sizeof digest, hash);
-	*ret_crc = crc;
+	digest_hex(digest, sizeof digest, sums->hash);
 	return rc;
-}
-
-static void sum_body(struct s3_putting *p) {
-	if (needs_hash(p)) digest_sha256_hex(p->body, (size_t)p->size, p->hash);
-	if (s3_sends_checksum(p->op.s3)) p->crc = crc_add(CRC_64NVME, CRC_INIT, p->body, (size_t)p->size);
 }
 
 /** Ends the PUT before it is sent. */
@@ -129,7 +128,7 @@ static int read_first(struct s3_putting *p, struct err *err) {
 	if (s3_read_stream(p, p->body, (size_t)s3_stream_part_size(0), &len, err) != 0) return -(int)err->code;
 	p->size = (int64_t)len;
 	if (p->size == s3_stream_part_size(0)) return wants_parts(p, err);
-	sum_body(p);
+	s3_sums_of(&p->sums, p->body, len);
 	return 0;
 }
 
@@ -138,19 +137,17 @@ static int read_file(struct s3_putting *p, struct err *err) {
 	if (p->fd < 0 && open_file(p, err) != 0) return -(int)err->code;
 	if (p->size > S3_PART_SIZE) return wants_parts(p, err);
 	if ((uint64_t)p->size > IN_MEMORY_MAX) {
-		if (s3_read_range(p, 0, p->size, p->hash, &p->crc, err) != 0) return -(int)err->code;
+		if (s3_sums_read(p, 0, p->size, &p->sums, err) != 0) return -(int)err->code;
 	} else {
 		free(p->body);
 		p->body = mem_zalloc((size_t)p->size + 1);
 		if (s3_read_at(p, p->body, (size_t)p->size, 0, err) != 0) return -(int)err->code;
-		sum_body(p);
+		s3_sums_of(&p->sums, p->body, (size_t)p->size);
 	}
 	return 0;
 }
 
-const char *s3_payload_hash(const struct s3_putting *p, const char *hash) {
-	return needs_hash(p) ? hash : "UNSIGNED-PAYLOAD";
-}
+const char *s3_payload_hash(const struct s3_sums *sums) { return sums->wants_hash ? sums->hash : "UNSIGNED-PAYLOAD"; }
 
 void s3_add_object_headers(const struct s3_putting *p, struct arena *arena, struct strs *headers) {
 	const struct s3_put *spec = &p->spec;
@@ -185,14 +182,15 @@ static int on_source(size_t offset, void *data, size_t size, size_t *ret_len, vo
 static int on_prepare(struct s3_request *r, struct arena *arena, struct strs *headers, struct err *err) {
 	struct s3_putting *p = putting_of(r);
 
+	if (!p->is_read) s3_sums_begin(p->op.s3, &p->sums);
 	if (!p->is_read && (p->spec.name ? read_file(p, err) : read_first(p, err)) != 0) return -(int)err->code;
 	p->is_read = true;
 	r->body = p->body;
 	r->body_len = (size_t)p->size;
 	r->on_source = p->body ? NULL : on_source;
-	r->payload_hash = s3_payload_hash(p, p->hash);
+	r->payload_hash = s3_payload_hash(&p->sums);
 	s3_add_object_headers(p, arena, headers);
-	s3_add_checksum_header(p, p->crc, arena, headers);
+	s3_add_checksum_header(p, p->sums.crc, arena, headers);
 	return 0;
 }
 

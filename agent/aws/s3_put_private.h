@@ -12,6 +12,13 @@
 
 struct s3_parts;
 
+/** What headers say of a body before it is sent: its SHA-256 over plain http, its CRC to AWS. */
+struct s3_sums {
+	bool wants_hash, wants_crc;
+	char hash[SHA256_HEX_SIZE];
+	uint64_t crc;
+};
+
 struct s3_putting {
 	struct s3_op op;
 	struct s3_request request; /* the PUT; the beginning and end of a multipart upload */
@@ -21,24 +28,26 @@ struct s3_putting {
 	struct stat st; /* as it was when sending began */
 	char *body;	/* a small file, or the first part of a stream */
 	int64_t size;
-	char hash[SHA256_HEX_SIZE];
-	uint64_t crc;
-	bool is_read;	  /* hash and crc are known */
+	struct s3_sums sums;
+	bool is_read;	  /* sums are known */
 	bool wants_parts; /* is larger than one PUT should be */
 	struct s3_parts *parts;
 	struct s3_done done;
 };
 
-/** What of a range is said in headers before it is sent: SHA-256 over plain http, CRC for AWS. */
-CHECK_RESULT int s3_read_range(const struct s3_putting *p, int64_t offset, int64_t len, char hash[SHA256_HEX_SIZE],
-			       uint64_t *ret_crc, struct err *err);
+/** Which are wanted. */
+void s3_sums_begin(const struct s3 *s3, struct s3_sums *sums);
+void s3_sums_of(struct s3_sums *sums, const void *data, size_t len);
+/** Those of a range of the file. May be called by a thread of its own. */
+CHECK_RESULT int s3_sums_read(const struct s3_putting *p, int64_t offset, int64_t len, struct s3_sums *sums,
+			      struct err *err);
 
 /** Headers that make the object what it is to be: of a PUT and of CreateMultipartUpload. */
 void s3_add_object_headers(const struct s3_putting *p, struct arena *arena, struct strs *headers);
 void s3_add_checksum_header(const struct s3_putting *p, uint64_t crc, struct arena *arena, struct strs *headers);
 
-/** "UNSIGNED-PAYLOAD" over https, where TLS protects the body, else hash. */
-const char *s3_payload_hash(const struct s3_putting *p, const char *hash);
+/** "UNSIGNED-PAYLOAD" over https, where TLS protects the body, else the hash. */
+const char *s3_payload_hash(const struct s3_sums *sums);
 
 /** ERR_BUSY when the file is not what it was. */
 CHECK_RESULT int s3_check_unchanged(const struct s3_putting *p, struct err *err);

@@ -39,15 +39,15 @@ static void on_written(struct s3_piece *piece) {
 	struct s3_range *slot = piece->arg;
 
 	slot->writing--;
-	if (piece->rc)
-		s3_ranges_fail(slot->ranges, S3_STEP_NONE, &piece->err);
+	if (piece->job.rc)
+		s3_ranges_fail(slot->ranges, S3_STEP_NONE, &piece->job.err);
 	else
 		s3_ranges_look_later(slot->ranges);
 }
 
 static void write_piece(struct s3_range *slot) {
 	slot->writing++;
-	s3_writer_write(slot->ranges->g->op.s3->writer, slot->piece);
+	s3_writer_write(slot->piece);
 	slot->piece = NULL;
 }
 

@@ -42,7 +42,7 @@ void s3_ranges_free(struct s3_ranges *r) {
 	s3_drop(&r->head);
 	for (size_t i = 0; i < S3_RANGE_SLOTS; i++) {
 		s3_drop(&r->slots[i].request);
-		if (r->slots[i].piece && s3->writer) s3_writer_give_back(s3->writer, r->slots[i].piece);
+		if (r->slots[i].piece && s3->writer) s3_writer_give_back(r->slots[i].piece);
 	}
 	if (r->has_journal) s3_journal_close(&r->journal);
 	s3_window_clear(&r->window);
@@ -127,7 +127,7 @@ static void complete(struct s3_ranges *r) {
 }
 
 void s3_ranges_look(struct s3 *s3) {
-	if (s3->writer) s3_writer_collect(s3->writer);
+	s3_writer_collect(s3->writer);
 	while (s3->ready) {
 		struct s3_ranges *r = s3->ready;
 

@@ -1,13 +1,12 @@
 #pragma once
 /*
- * Pieces of large files, written by a thread of its own while the loop receives the next ones. Buffers are few and
- * aligned for O_DIRECT; when all wait for the disk, so does the loop: that is what slows the senders down.
+ * Pieces of large files, written by a worker while the loop receives the next ones. Buffers are few and aligned for
+ * O_DIRECT; when all wait for the disk, so does the loop: that is what slows the senders down.
  */
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "aws/s3_worker.h"
 
 /** One write. Volumes of EC2 count 256 KiB as one operation, but want neighbours merged: larger is better, and memory
  * is what it costs. */
@@ -16,30 +15,29 @@
 /** Ranges in flight: each fills a piece; the others are being written. */
 #define S3_RANGES_MAX 32
 
-struct http_multi;
 struct s3_writer;
 
 struct s3_piece {
+	struct s3_job job; /* rc and err: how the writing went */
+	struct s3_writer *writer;
 	struct s3_piece *next, *older;
 	char *data; /* S3_PIECE_SIZE bytes */
 	size_t len;
 	int64_t offset;
 	int fd, direct_fd;			    /* direct_fd: of the same file with O_DIRECT, or -1 */
-	void (*on_written)(struct s3_piece *piece); /* by the loop's thread; rc and err say how it went */
+	void (*on_written)(struct s3_piece *piece); /* by the loop's thread */
 	void *arg;
-	int rc;
-	struct err err;
 };
 
 /** multi is woken when pieces have been written. */
 CHECK_RESULT int s3_writer_new(struct http_multi *multi, struct s3_writer **ret_writer, struct err *err);
-/** Ends the thread after what it has; pieces are freed, no one is told. NULL is fine. */
+/** Pieces are freed, written or not; no one is told. NULL is fine. */
 void s3_writer_free(struct s3_writer *writer);
 
 /** An empty piece; waits for one that is being written when all are in use. */
 struct s3_piece *s3_writer_take(struct s3_writer *writer);
-void s3_writer_write(struct s3_writer *writer, struct s3_piece *piece);
-void s3_writer_give_back(struct s3_writer *writer, struct s3_piece *piece);
+void s3_writer_write(struct s3_piece *piece);
+void s3_writer_give_back(struct s3_piece *piece);
 
-/** Calls on_written of all that have been written; they are empty again then. */
+/** Calls on_written of all that have been written; they are empty again then. NULL is fine. */
 void s3_writer_collect(struct s3_writer *writer);

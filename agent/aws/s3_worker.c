@@ -1,0 +1,132 @@
+#include "aws/s3_worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/mem.h"
+#include "io/http_multi.h"
+
+struct list {
+	struct s3_job *first, *last;
+};
+
+struct s3_worker {
+	struct http_multi *multi;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t has_work, has_done;
+	struct list work, done; /* below the lock, like the next two */
+	bool is_busy;		/* with one that is in neither list */
+	bool is_ending;
+};
+
+static void append(struct list *list, struct s3_job *job) {
+	job->next = NULL;
+	if (list->last)
+		list->last->next = job;
+	else
+		list->first = job;
+	list->last = job;
+}
+
+static struct s3_job *pop(struct list *list) {
+	struct s3_job *job = list->first;
+
+	if (!job) return NULL;
+	list->first = job->next;
+	if (!list->first) list->last = NULL;
+	return job;
+}
+
+static void do_job(struct s3_worker *w, struct s3_job *job) {
+	w->is_busy = true;
+	(void)pthread_mutex_unlock(&w->lock);
+	job->rc = job->work(job, &job->err);
+	(void)pthread_mutex_lock(&w->lock);
+	w->is_busy = false;
+	if (!w->done.first) http_multi_wake(w->multi); /* else it was told, and takes all that it finds */
+	append(&w->done, job);
+	(void)pthread_cond_signal(&w->has_done);
+}
+
+static void *run(void *arg) {
+	struct s3_worker *w = arg;
+
+	(void)pthread_mutex_lock(&w->lock); /* fails only for a lock that is none */
+	while (!w->is_ending) {
+		struct s3_job *job = pop(&w->work);
+
+		if (job)
+			do_job(w, job);
+		else
+			(void)pthread_cond_wait(&w->has_work, &w->lock);
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+int s3_worker_new(struct http_multi *multi, struct s3_worker **ret_worker, struct err *err) {
+	struct s3_worker *w = mem_zalloc(sizeof *w);
+	sigset_t all, before;
+	int errnum;
+
+	w->multi = multi;
+	(void)pthread_mutex_init(&w->lock, NULL); /* these cannot fail with default attributes */
+	(void)pthread_cond_init(&w->has_work, NULL);
+	(void)pthread_cond_init(&w->has_done, NULL);
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+	errnum = pthread_create(&w->thread, NULL, run, w);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (errnum) {
+		free(w);
+		return err_set_errno(err, errnum, "cannot start a thread for files");
+	}
+	*ret_worker = w;
+	return 0;
+}
+
+void s3_worker_free(struct s3_worker *w) {
+	if (!w) return;
+	(void)pthread_mutex_lock(&w->lock);
+	w->is_ending = true;
+	(void)pthread_cond_signal(&w->has_work);
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)pthread_join(w->thread, NULL);
+	(void)pthread_mutex_destroy(&w->lock);
+	(void)pthread_cond_destroy(&w->has_work);
+	(void)pthread_cond_destroy(&w->has_done);
+	free(w);
+}
+
+void s3_worker_submit(struct s3_worker *w, struct s3_job *job) {
+	(void)pthread_mutex_lock(&w->lock);
+	append(&w->work, job);
+	(void)pthread_cond_signal(&w->has_work);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+bool s3_worker_wait(struct s3_worker *w) {
+	bool has_some;
+
+	(void)pthread_mutex_lock(&w->lock);
+	has_some = w->is_busy || w->work.first || w->done.first;
+	while (has_some && !w->done.first) (void)pthread_cond_wait(&w->has_done, &w->lock);
+	(void)pthread_mutex_unlock(&w->lock);
+	return has_some;
+}
+
+void s3_worker_collect(struct s3_worker *w) {
+	struct list done;
+
+	if (!w) return;
+	(void)pthread_mutex_lock(&w->lock);
+	done = w->done;
+	w->done = (struct list){0};
+	(void)pthread_mutex_unlock(&w->lock);
+	for (struct s3_job *job = done.first, *next; job; job = next) {
+		next = job->next;
+		job->on_done(job);
+	}
+}

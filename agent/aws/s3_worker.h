@@ -1,0 +1,33 @@
+#pragma once
+/*
+ * A thread that reads or writes files while the loop sends and receives. A disk that is slow holds up nothing but what
+ * waits for it.
+ */
+#include "base/cleanup.h"
+#include "base/err.h"
+
+struct http_multi;
+struct s3_worker;
+
+/** Something to be done; first member of what it is about, which lives until on_done or the worker's end. */
+struct s3_job {
+	struct s3_job *next;
+	int (*work)(struct s3_job *job, struct err *err); /* by the thread; touches nothing that the loop does */
+	void (*on_done)(struct s3_job *job);		  /* by the loop's thread; rc and err say how it went */
+	int rc;
+	struct err err;
+};
+
+/** multi is woken when jobs are done. */
+CHECK_RESULT int s3_worker_new(struct http_multi *multi, struct s3_worker **ret_worker, struct err *err);
+/** Ends the thread after the job that it is at; the others are not done, and no one is told. NULL is fine. */
+void s3_worker_free(struct s3_worker *worker);
+
+/** Done in the order of submission. */
+void s3_worker_submit(struct s3_worker *worker, struct s3_job *job);
+
+/** Calls on_done of all that are done. NULL is fine. */
+void s3_worker_collect(struct s3_worker *worker);
+
+/** Waits until a job is done; false at once when there is none. */
+bool s3_worker_wait(struct s3_worker *worker);
