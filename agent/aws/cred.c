@@ -62,8 +62,7 @@ const char *cred_env(const struct cred_source *source, const char *name) {
 	return NULL;
 }
 
-/** Keys go into a header line: visible ASCII only. */
-static bool is_key(const char *s) {
+bool cred_is_key(const char *s) {
 	if (str_is_empty(s)) return false;
 	for (; *s; s++)
 		if (!isgraph((unsigned char)*s)) return false;
@@ -81,11 +80,11 @@ int cred_from_json(const struct buf *text, const struct cred_names *names, struc
 	secret = js_get_str(js, "SecretAccessKey");
 	token = js_get_str(js, names->token);
 	expiration = js_get_str(js, "Expiration");
-	if (!is_key(access) || !is_key(secret) || (!str_is_empty(token) && !is_key(token)))
+	if (!cred_is_key(access) || !cred_is_key(secret) || (!str_is_empty(token) && !cred_is_key(token)))
 		return err_set(err, ERR_INVALID, "the answer lacks a usable %s",
-			       !is_key(access)	 ? "AccessKeyId"
-			       : !is_key(secret) ? "SecretAccessKey"
-						 : names->token);
+			       !cred_is_key(access)   ? "AccessKeyId"
+			       : !cred_is_key(secret) ? "SecretAccessKey"
+						      : names->token);
 	if (!str_is_empty(expiration) && parse_time(expiration, &expires_at, err) != 0)
 		return err_wrap(err, "Expiration");
 	cred_set(ret_cred, access, secret, token);
@@ -103,7 +102,7 @@ int cred_from_env(const struct cred_source *source, struct cred *ret_cred, struc
 		return err_set(err, ERR_INVALID, "%s is set but %s is not: set both, or neither",
 			       access ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
 			       access ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
-	if (!is_key(access) || !is_key(secret) || (token && !is_key(token)))
+	if (!cred_is_key(access) || !cred_is_key(secret) || (token && !cred_is_key(token)))
 		return err_set(err, ERR_INVALID,
 			       "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_SESSION_TOKEN holds a space or control "
 			       "character");

@@ -209,6 +209,11 @@ static int from_keys(const struct profile *p, struct cred *ret_cred, struct err 
 	if (!p->access_key || !p->secret_key)
 		return err_set(err, ERR_INVALID, "profile '%s' in %s has no %s", p->name, p->path,
 			       p->access_key ? "aws_secret_access_key" : "aws_access_key_id");
+	if (!cred_is_key(p->access_key) || !cred_is_key(p->secret_key) ||
+	    (p->session_token && !cred_is_key(p->session_token)))
+		return err_set(err, ERR_INVALID,
+			       "profile '%s' in %s: a key or the session token holds a space or control character",
+			       p->name, p->path);
 	cred_set(ret_cred, p->access_key, p->secret_key, p->session_token);
 	ret_cred->source = "shared file";
 	return 0;

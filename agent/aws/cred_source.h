@@ -46,6 +46,9 @@ struct cred_names {
 CHECK_RESULT int cred_from_json(const struct buf *text, const struct cred_names *names, struct cred *ret_cred,
 				struct err *err);
 
+/** True for what may go into a header line: visible ASCII, at least one byte. NULL is none. */
+bool cred_is_key(const char *s);
+
 /** Keeps copies, registered with the log as secrets; the token may be NULL or empty. */
 void cred_set(struct cred *cred, const char *access_key, const char *secret_key, const char *session_token);
 

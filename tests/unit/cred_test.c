@@ -132,6 +132,14 @@ static const struct {
 	 "[profile \"my work\"]\naws_access_key_id=AK4\naws_secret_access_key=secret-4\n",
 	 0,
 	 "AK4 secret-4 - 0 shared file"},
+	{"a control character in a file",
+	 {"HOME=$DIR"},
+	 "[default]\naws_access_key_id=AK\x01ID\naws_secret_access_key=secret-4\n",
+	 NULL,
+	 -ERR_INVALID,
+	 "AWS credentials from shared files: profile 'default' in $DIR/.aws/credentials: a key or the session token "
+	 "holds "
+	 "a space or control character"},
 	{"files by other names",
 	 {"HOME=/nowhere", "AWS_SHARED_CREDENTIALS_FILE=$DIR/.aws/config", "AWS_CONFIG_FILE=$DIR/none"},
 	 NULL,
