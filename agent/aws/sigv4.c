@@ -96,7 +96,7 @@ static struct pair *sorted_headers(const struct strs *headers, struct arena *are
 		pairs[i].value = colon ? collapse(colon + 1) : "";
 		if (colon) *colon = '\0';
 		for (char *p = name; *p; p++) *p = (char)tolower((unsigned char)*p);
-		pairs[i].name = str_trim(name);
+		pairs[i].name = collapse(name); /* a line break in a name must not make a line of its own */
 	}
 	qsort(pairs, headers->count, sizeof *pairs, compare_headers);
 	return pairs;

@@ -2,6 +2,10 @@
 /*
  * AWS Signature Version 4 (AWS General Reference, "Signature Version 4 signing process"; S3 rules: "Authenticating
  * Requests (AWS Signature Version 4)"). Pure: no clock, no network. Every stage can be called and is tested alone.
+ *
+ * Path, query and headers may hold any bytes: none of them makes a line of its own in what is signed. Method, region,
+ * service, payload hash and access key are words, checked where they come in. A request of more than 64 KiB is not
+ * signed as a whole; io/http refuses its URL long before.
  */
 #include <stdbool.h>
 #include <stddef.h>

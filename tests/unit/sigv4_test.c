@@ -242,10 +242,11 @@ static void canonical_headers(void **state) {
 	strs_add(&headers, "x-two:  a  \t b ");
 	strs_add(&headers, "X-Empty:");
 	strs_add(&headers, "X-Tw: url http://x");
-	assert_string_equal(
-		sigv4_canonical_request(&req, &arena),
-		"GET\n/\n\nhost:h\nx-empty:\nx-tw:url http://x\nx-two:b,a b\n\nhost;x-empty;x-tw;x-two\nhash");
-	assert_string_equal(sigv4_signed_headers(&headers, &arena), "host;x-empty;x-tw;x-two");
+	strs_add(&headers, "X-U\r\nX-Forged: v\nhost:other");
+	assert_string_equal(sigv4_canonical_request(&req, &arena),
+			    "GET\n/\n\nhost:h\nx-empty:\nx-tw:url http://x\nx-two:b,a b\nx-u x-forged:v host:other\n\n"
+			    "host;x-empty;x-tw;x-two;x-u x-forged\nhash");
+	assert_string_equal(sigv4_signed_headers(&headers, &arena), "host;x-empty;x-tw;x-two;x-u x-forged");
 }
 
 /* One signer over changes of day, region, service and secret signs as a fresh one does. */
