@@ -51,10 +51,10 @@ test:
 	@sh packaging/deps.sh install build demo test
 	@$(MAKE) --no-print-directory test-run
 
-test-run: $(UNIT_BIN) $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(B)/tests/tree $(VENV)/.made
+test-run: $(UNIT_BIN) $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(B)/tests/sign $(B)/tests/tree $(VENV)/.made
 	@$(TEST_ENV) sh tests/run.sh $(B) "$(UNIT_BIN)" "$(PYTEST)"
 
-e2e: $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(B)/tests/tree $(VENV)/.made
+e2e: $(B)/dsagent $(B)/tests/world $(B)/tests/fleet-sim $(B)/tests/sign $(B)/tests/tree $(VENV)/.made
 	$(TEST_ENV) $(PYTEST) tests/e2e $(ARGS)
 
 # Real apt, dnf and pip in throw-away roots: minutes, root and the network.

@@ -22,13 +22,22 @@ struct aws {
 	struct cred_chain *creds;
 	const char *region;	    /* AWS_REGION, AWS_DEFAULT_REGION, profile, IMDS */
 	const char *domain;	    /* "amazonaws.com", from IMDS or derived from the region */
-	const char *const *env;	    /* for AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, AWS_CA_BUNDLE */
+	const char *const *env;	    /* for AWS_ENDPOINT_URL…, AWS_USE_…_ENDPOINT, AWS_CA_BUNDLE */
 	int64_t clock_skew_s;	    /* learnt from Date headers; added to our clock when signing */
 	bool (*is_cancelled)(void); /* asked between tries; NULL: never */
 };
 
 /** The value of NAME in a "K=V" vector, NULL if absent or empty. */
 const char *aws_env(const char *const *env, const char *name);
+
+/** True for NAME=true, in any case. */
+bool aws_env_is_true(const char *const *env, const char *name);
+
+/**
+ * The URL that the user set for a service, or NULL: url (set for one request, may be NULL), AWS_ENDPOINT_URL_<SERVICE>,
+ * AWS_ENDPOINT_URL, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is true.
+ */
+const char *aws_own_endpoint(const struct aws *aws, const char *service, const char *url, struct arena *arena);
 
 /** Base URL of a service, without trailing slash: AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL, else
  * https://ec2.REGION.DOMAIN. */
@@ -38,10 +47,10 @@ const char *aws_endpoint(const struct aws *aws, const char *service, struct aren
 const char *aws_domain_for_region(const char *region);
 
 struct aws_request {
-	const char *service;		/* "ec2", "s3" */
-	const char *bucket;		/* S3: put into host or path as the bucket and endpoint ask for; else NULL */
-	const char *endpoint_url;	/* instead of what the environment sets and of AWS's own; may be NULL */
-	bool uses_dualstack, uses_fips; /* of AWS's own endpoints */
+	const char *service;	  /* "ec2", "s3" */
+	const char *bucket;	  /* S3: put into host or path as the bucket and endpoint ask for; else NULL */
+	const char *endpoint_url; /* instead of what the environment sets and of AWS's own; may be NULL */
+	bool uses_dualstack;	  /* of AWS's own endpoints; else where AWS_USE_DUALSTACK_ENDPOINT says so */
 	const char *method, *path;
 	const char *const *query; /* name, value, …, NULL; may be NULL */
 	const char *content_type; /* may be NULL */

@@ -1,7 +1,8 @@
 /*
- * Where a request goes. Sources: botocore's endpoints.json for the partitions; S3 User Guide, "Virtual hosting of
- * buckets": a bucket is part of the host name unless it holds dots (the wildcard certificate covers one label) or the
- * endpoint is one's own.
+ * Where a request goes. Sources: botocore's partitions.json and endpoint rule sets (e2e/test_signer.py compares); S3
+ * User Guide, "Virtual hosting of buckets": a bucket is part of the host name unless it holds dots (the wildcard
+ * certificate covers one label) or the endpoint is one's own; "Using dual-stack endpoints"; AWS SDKs and Tools
+ * Reference Guide, "Service-specific endpoints", "Dual-stack and FIPS endpoints".
  */
 #include <ctype.h>
 #include <strings.h>
@@ -16,25 +17,40 @@ const char *aws_env(const char *const *env, const char *name) {
 	size_t len = strlen(name);
 
 	for (size_t i = 0; env && env[i]; i++)
-		if (strncmp(env[i], name, len) == 0 && env[i][len] == '=')
-			return env[i][len + 1] ? env[i] + len + 1 : NULL;
+		if (strncmp(env[i], name, len) == 0 && env[i][len] == '=' && env[i][len + 1]) return env[i] + len + 1;
 	return NULL;
 }
 
-const char *aws_domain_for_region(const char *region) {
-	/* More special prefixes first. */
-	static const struct {
-		const char *prefix, *domain;
-	} rows[] = {
-		{"cn-", "amazonaws.com.cn"},   {"us-gov-", "amazonaws.com"},   {"us-iso-", "c2s.ic.gov"},
-		{"us-isob-", "sc2s.sgov.gov"}, {"eu-isoe-", "cloud.adc-e.uk"}, {"us-isof-", "csp.hci.ic.gov"},
-		{"eusc-", "amazonaws.eu"},
-	};
+bool aws_env_is_true(const char *const *env, const char *name) {
+	const char *value = aws_env(env, name);
 
-	for (size_t i = 0; region && i < sizeof rows / sizeof *rows; i++)
-		if (str_starts(region, rows[i].prefix)) return rows[i].domain;
-	return "amazonaws.com";
+	return value && strcasecmp(value, "true") == 0;
 }
+
+/** A partition by how its regions begin; more special prefixes first. */
+struct partition {
+	const char *prefix, *domain;
+	const char *dualstack; /* the domain of endpoints that speak IPv6 too; S3 has them below the first one */
+};
+
+static const struct partition *partition_of(const char *region) {
+	static const struct partition rows[] = {
+		{"cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
+		{"us-gov-", "amazonaws.com", "api.aws"},
+		{"us-iso-", "c2s.ic.gov", "api.aws.ic.gov"},
+		{"us-isob-", "sc2s.sgov.gov", "api.aws.scloud"},
+		{"eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"},
+		{"us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"},
+		{"eusc-", "amazonaws.eu", "api.amazonwebservices.eu"},
+		{"", "amazonaws.com", "api.aws"},
+	};
+	const struct partition *p = rows;
+
+	while (!str_starts(region, p->prefix)) p++;
+	return p;
+}
+
+const char *aws_domain_for_region(const char *region) { return partition_of(region ? region : "")->domain; }
 
 static const char *upper(const char *s, struct arena *arena) {
 	char *copy = arena_strdup(arena, s);
@@ -45,36 +61,67 @@ static const char *upper(const char *s, struct arena *arena) {
 
 /** What is asked of the endpoint of one service. */
 struct wish {
-	const char *service, *url; /* url: set for this request alone, or NULL */
+	const char *service, *own; /* own: the URL that the user set, or NULL */
 	bool uses_dualstack, uses_fips;
 };
 
-/** The endpoint that the user set for the service, or NULL. */
-static const char *own_endpoint(const struct aws *aws, const struct wish *wish, struct arena *arena) {
-	const char *url = aws_env(aws->env, arena_printf(arena, "AWS_ENDPOINT_URL_%s", upper(wish->service, arena)));
-	const char *ignores = aws_env(aws->env, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+static struct wish wish_of(const struct aws *aws, const struct aws_request *req, struct arena *arena) {
+	return (struct wish){
+		.service = req->service,
+		.own = aws_own_endpoint(aws, req->service, req->endpoint_url, arena),
+		.uses_dualstack = req->uses_dualstack || aws_env_is_true(aws->env, "AWS_USE_DUALSTACK_ENDPOINT"),
+		.uses_fips = aws_env_is_true(aws->env, "AWS_USE_FIPS_ENDPOINT"),
+	};
+}
 
-	if (wish->url) return wish->url;
-	if (ignores && strcasecmp(ignores, "true") == 0) return NULL;
+const char *aws_own_endpoint(const struct aws *aws, const char *service, const char *url, struct arena *arena) {
+	const char *of_service = arena_printf(arena, "AWS_ENDPOINT_URL_%s", upper(service, arena));
+
+	if (url) return url;
+	if (aws_env_is_true(aws->env, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) return NULL;
+	url = aws_env(aws->env, of_service);
 	return url ? url : aws_env(aws->env, "AWS_ENDPOINT_URL");
 }
 
-/** "https://s3-fips.dualstack.us-east-1.amazonaws.com": S3 User Guide, "Using dual-stack endpoints", and FIPS 140. */
+/** "https://s3-fips.dualstack.us-east-1.amazonaws.com", "https://ec2-fips.us-east-1.api.aws" */
+static const char *public_endpoint(const struct aws *aws, const struct wish *wish, const char *region,
+				   struct arena *arena) {
+	const struct partition *p = partition_of(region);
+	bool is_s3 = str_eq(wish->service, "s3");
+	/* In GovCloud all endpoints but S3's are FIPS's by their plain name. */
+	bool is_plain = !is_s3 && !wish->uses_dualstack && str_eq(p->prefix, "us-gov-");
+	const char *domain = aws->domain ? aws->domain : p->domain;
+
+	return arena_printf(arena, "https://%s%s%s.%s.%s", wish->service, wish->uses_fips && !is_plain ? "-fips" : "",
+			    is_s3 && wish->uses_dualstack ? ".dualstack" : "", region,
+			    !is_s3 && wish->uses_dualstack ? p->dualstack : domain);
+}
+
 static const char *endpoint_in(const struct aws *aws, const struct wish *wish, const char *region,
 			       struct arena *arena) {
-	const char *url = own_endpoint(aws, wish, arena);
-	size_t len = url ? strlen(url) : 0;
+	size_t len = wish->own ? strlen(wish->own) : 0;
 
-	if (!url)
-		return arena_printf(arena, "https://%s%s%s.%s.%s", wish->service, wish->uses_fips ? "-fips" : "",
-				    wish->uses_dualstack ? ".dualstack" : "", region,
-				    aws->domain ? aws->domain : aws_domain_for_region(region));
-	while (len > 0 && url[len - 1] == '/') len--;
-	return arena_dup(arena, url, len);
+	if (!wish->own) return public_endpoint(aws, wish, region, arena);
+	while (len > 0 && wish->own[len - 1] == '/') len--;
+	return arena_dup(arena, wish->own, len);
+}
+
+/** Whoever asks for FIPS has a reason: what cannot be had is refused, as the AWS SDKs do. */
+static int check_fips(const struct wish *wish, const char *region, struct err *err) {
+	if (!wish->uses_fips) return 0;
+	if (wish->own)
+		return err_set(err, ERR_INVALID,
+			       "AWS_USE_FIPS_ENDPOINT and the endpoint '%.200s' exclude each other: unset one of them",
+			       wish->own);
+	if (str_eq(wish->service, "s3") && str_starts(region, "cn-"))
+		return err_set(err, ERR_INVALID,
+			       "S3 has no FIPS endpoints in China (%.80s): unset AWS_USE_FIPS_ENDPOINT", region);
+	return 0;
 }
 
 const char *aws_endpoint(const struct aws *aws, const char *service, struct arena *arena) {
-	const struct wish wish = {.service = service};
+	const struct aws_request req = {.service = service};
+	const struct wish wish = wish_of(aws, &req, arena);
 
 	return endpoint_in(aws, &wish, str_is_empty(aws->region) ? "us-east-1" : aws->region, arena);
 }
@@ -118,8 +165,8 @@ static int split_endpoint(const char *url, struct arena *arena, const char **ret
 
 int call_aim(const struct aws *aws, const struct aws_request *req, const char *region, struct arena *arena,
 	     struct call_target *ret_target, struct err *err) {
-	const struct wish wish = {req->service, req->endpoint_url, req->uses_dualstack, req->uses_fips};
-	bool is_own = own_endpoint(aws, &wish, arena) != NULL, has_bucket_host;
+	const struct wish wish = wish_of(aws, req, arena);
+	bool is_own = wish.own != NULL, has_bucket_host;
 	const char *scheme = "", *host = "", *prefix = "", *path = str_is_empty(req->path) ? "/" : req->path;
 
 	if (str_is_empty(region) && is_own) region = "us-east-1"; /* own servers do not care */
@@ -132,6 +179,7 @@ int call_aim(const struct aws *aws, const struct aws_request *req, const char *r
 			       "'%.80s' is not the name of a bucket (3 to 63 lower-case letters, digits, '-' and '.'; "
 			       "ARNs are not supported)",
 			       req->bucket);
+	if (check_fips(&wish, region, err) != 0) return -(int)err->code;
 	if (split_endpoint(endpoint_in(aws, &wish, region, arena), arena, &scheme, &host, &prefix, err) != 0)
 		return -(int)err->code;
 	has_bucket_host = req->bucket && !is_own && is_label(req->bucket);

@@ -48,16 +48,13 @@ static unsigned jobs_max(const struct s3_options *options) {
 	return max > 0 ? max : 1;
 }
 
-static bool env_is_true(const struct aws *aws, const char *name) { return str_eq(aws_env(aws->env, name), "true"); }
-
 static void copy_options(struct s3 *s3, const struct s3_options *options) {
 	s3->aws = options->aws;
 	s3->options = *options;
 	s3->options.bucket = arena_strdup(&s3->arena, options->bucket);
-	s3->options.endpoint_url = arena_strdup(&s3->arena, options->endpoint_url);
+	s3->options.endpoint_url =
+		arena_strdup(&s3->arena, aws_own_endpoint(s3->aws, "s3", options->endpoint_url, &s3->arena));
 	s3->options.state_dir = arena_strdup(&s3->arena, options->state_dir);
-	if (env_is_true(s3->aws, "AWS_USE_DUALSTACK_ENDPOINT")) s3->options.uses_dualstack = true;
-	if (env_is_true(s3->aws, "AWS_USE_FIPS_ENDPOINT")) s3->options.uses_fips = true;
 }
 
 int s3_open(const struct s3_options *options, struct s3 **ret_s3, struct err *err) {
@@ -115,7 +112,6 @@ int s3_aim(struct s3 *s3, struct err *err) {
 		.bucket = s3->options.bucket,
 		.endpoint_url = s3->options.endpoint_url,
 		.uses_dualstack = s3->options.uses_dualstack,
-		.uses_fips = s3->options.uses_fips,
 	};
 
 	if (s3->target.origin) return 0;
@@ -156,6 +152,8 @@ int s3_wrap(const struct s3 *s3, const char *key, struct err *err) {
 		if (iscntrl((unsigned char)visible[i])) visible[i] = '?';
 	return err_wrap(err, "s3://%s/%s", s3->options.bucket, visible);
 }
+
+const char *s3_endpoint(const struct s3 *s3) { return s3->options.endpoint_url; }
 
 size_t s3_active(const struct s3 *s3) { return s3->active; }
 

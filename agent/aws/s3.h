@@ -29,7 +29,7 @@ struct s3_options {
 	struct aws *aws;	  /* borrowed; its clock_skew_s is corrected here */
 	const char *bucket;	  /* copied */
 	const char *endpoint_url; /* NULL: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS's own */
-	bool uses_dualstack, uses_fips;
+	bool uses_dualstack;
 	bool pays_requests;    /* x-amz-request-payer: requester */
 	bool skips_checksum;   /* neither send nor verify checksums: for servers that cannot */
 	unsigned jobs;	       /* most requests in flight; 0: adaptive up to S3_JOBS_MAX */
@@ -52,6 +52,9 @@ void s3_close_p(struct s3 **s3);
  * the loop itself. Operations report their own errors.
  */
 CHECK_RESULT int s3_run(struct s3 *s3, int64_t timeout_ms, struct err *err);
+
+/** The URL that the user set, by option or environment; NULL: AWS's own. */
+const char *s3_endpoint(const struct s3 *s3);
 
 /** Operations begun and not ended. */
 size_t s3_active(const struct s3 *s3);

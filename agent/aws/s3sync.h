@@ -45,8 +45,8 @@ struct s3sync_counts {
 struct s3sync_options {
 	enum s3way way;
 	enum s3compare compare;
-	struct s3 *s3;				/* borrowed; nothing else is active on it */
-	const char *bucket, *endpoint, *prefix; /* prefix: "" or ending in '/' */
+	struct s3 *s3;		     /* borrowed; nothing else is active on it */
+	const char *bucket, *prefix; /* prefix: "" or ending in '/' */
 	const struct fs_root *root;
 	const char *folder;    /* absolute below root */
 	const char *state_dir; /* below root: where indexes are kept; NULL: none is read or written */

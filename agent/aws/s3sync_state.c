@@ -34,11 +34,11 @@ static void open_writer(struct s3sync *s) {
 
 int s3sync_state_open(struct s3sync *s, struct err *err) {
 	const struct s3sync_options *o = s->o;
+	const char *endpoint = s3_endpoint(o->s3);
 	char hex[SHA256_HEX_SIZE];
 	int rc = 0;
 	if (!o->state_dir) return 0;
-	s->index_owner =
-		mem_printf("%s\n%s\n%s\n%s", o->endpoint ? o->endpoint : "aws", o->bucket, o->prefix, o->folder);
+	s->index_owner = mem_printf("%s\n%s\n%s\n%s", endpoint ? endpoint : "aws", o->bucket, o->prefix, o->folder);
 	digest_sha256_hex(s->index_owner, strlen(s->index_owner), hex);
 	s->index_name = mem_printf("%.32s.index", hex);
 	if (!o->is_dry) rc = fs_mkdirs(o->root, o->state_dir, 0700, (uid_t)-1, (gid_t)-1, err);

@@ -73,7 +73,6 @@ static int prepare(struct context *ctx, const struct options *o, const struct st
 	if (rc) return rc;
 	sync->bucket = url.bucket;
 	sync->prefix = s3url_folder(url.key, &ctx->arena);
-	sync->endpoint = s3_cli_endpoint(ctx, &o->s3);
 	sync->filter = s3_cli_filter(ctx, &o->s3);
 	sync->compare = o->compares_size ? S3COMPARE_SIZE : o->compares_content ? S3COMPARE_CHECKSUM : S3COMPARE_STRICT;
 	sync->deletes = o->deletes;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,12 +19,13 @@ int s3_cli_state_dir(struct context *ctx, const char **ret_dir, struct err *err)
 	return rc;
 }
 
-const char *s3_cli_endpoint(const struct context *ctx, const struct s3_cli *cli) {
-	const char *ignores = aws_env(ctx->env, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-	const char *url = aws_env(ctx->env, "AWS_ENDPOINT_URL_S3");
-	if (cli->endpoint_url) return cli->endpoint_url;
-	if (ignores && strcasecmp(ignores, "true") == 0) return NULL;
-	return url ? url : aws_env(ctx->env, "AWS_ENDPOINT_URL");
+int s3_cli_aws(struct context *ctx, const struct s3_cli *cli, struct aws **ret_aws, struct err *err) {
+	int rc = context_aws(ctx, ret_aws, err);
+	if (!rc && cli->region) {
+		(*ret_aws)->region = cli->region;
+		(*ret_aws)->domain = aws_domain_for_region(cli->region);
+	}
+	return rc;
 }
 
 int s3_cli_open(struct context *ctx, const struct s3_cli *cli, const char *bucket, struct s3 **ret_s3,
@@ -35,12 +35,8 @@ int s3_cli_open(struct context *ctx, const struct s3_cli *cli, const char *bucke
 	const char *state_dir = NULL;
 	int rc = context_root(ctx, &root, err);
 	if (!rc) rc = s3_cli_state_dir(ctx, &state_dir, err);
-	if (!rc) rc = context_aws(ctx, &aws, err);
+	if (!rc) rc = s3_cli_aws(ctx, cli, &aws, err);
 	if (rc) return rc;
-	if (cli->region) {
-		aws->region = cli->region;
-		aws->domain = aws_domain_for_region(cli->region);
-	}
 	struct s3_options options = {
 		.aws = aws,
 		.bucket = bucket,

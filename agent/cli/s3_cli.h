@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
+struct aws;
 struct context;
 struct err;
 struct s3;
@@ -83,15 +84,15 @@ struct s3_cli {
 			offsetof(type, member.filters), 0, 0                                                             \
 	}
 
+/** The context's AWS, in the region that the options name. */
+CHECK_RESULT int s3_cli_aws(struct context *ctx, const struct s3_cli *cli, struct aws **ret_aws, struct err *err);
+
 /** Opens the bucket. state_dir: as in struct s3_options. */
 CHECK_RESULT int s3_cli_open(struct context *ctx, const struct s3_cli *cli, const char *bucket, struct s3 **ret_s3,
 			     struct err *err);
 
 /** Where indexes and notes of uploads are kept, below root; in the context's arena. */
 CHECK_RESULT int s3_cli_state_dir(struct context *ctx, const char **ret_dir, struct err *err);
-
-/** The service's URL for the index: from the options or the environment; NULL: AWS's own. */
-const char *s3_cli_endpoint(const struct context *ctx, const struct s3_cli *cli);
 
 /** The rules in the order given, in the context's arena. */
 struct s3filter s3_cli_filter(struct context *ctx, const struct s3_cli *cli);

@@ -1,6 +1,5 @@
 #include <inttypes.h>
 
-#include "aws/call.h"
 #include "aws/fetch.h"
 #include "aws/s3.h"
 #include "aws/s3sync.h"
@@ -170,8 +169,6 @@ static void set_options(struct syncing *s) {
 	struct arena *arena = s->ctx->arena;
 	bool has_mode = p->mode != FIELD_MODE_UNSET;
 	mode_t mode = has_mode ? p->mode : FILE_MODE;
-	const char *env = aws_env(s->ctx->fetch->aws->env, "AWS_ENDPOINT_URL_S3");
-	if (!env) env = aws_env(s->ctx->fetch->aws->env, "AWS_ENDPOINT_URL");
 	s->options = (struct s3sync_options){
 		.way = s3url_is(p->from) ? S3WAY_DOWN : S3WAY_UP,
 		.compare = p->compares_size	 ? S3COMPARE_SIZE
@@ -179,7 +176,6 @@ static void set_options(struct syncing *s) {
 						 : S3COMPARE_STRICT,
 		.bucket = s->url.bucket,
 		.prefix = s3url_folder(s->url.key, arena),
-		.endpoint = p->endpoint_url ? p->endpoint_url : env,
 		.root = s->ctx->machine.root,
 		.folder = without_slash(folder_of(p), arena),
 		.state_dir = s->ctx->state_dir ? arena_printf(arena, "%s/s3", s->ctx->state_dir) : NULL,

@@ -67,7 +67,7 @@ static-unit:
 # Everything that drives the program, on the static one; ARGS are pytest's. The smoke is what CI runs.
 STATIC_SMOKE  := cli validate apply imds step_download sync
 STATIC_PYTEST  = DSAGENT_BUILD=$(B) DSAGENT=$(STATIC_BIN) $(PYTEST)
-test-static: sbom $(B)/tests/world $(VENV)/.made
+test-static: sbom $(B)/tests/world $(B)/tests/fleet-sim $(B)/tests/sign $(B)/tests/tree $(VENV)/.made
 	@$(MAKE) --no-print-directory static-unit
 	$(STATIC_PYTEST) tests/static tests/e2e $(ARGS)
 

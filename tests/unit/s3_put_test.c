@@ -382,30 +382,6 @@ static void sizes_parts(void **state) {
 	assert_int_equal(s3_stream_part_size(9999), 128 * MIB);
 }
 
-static void refuses_buckets(void **state) {
-	static const struct {
-		const char *bucket, *text;
-	} buckets[] = {
-		{"arn:aws:s3:::b",
-		 "'arn:aws:s3:::b': access points are reached by their alias (…-s3alias), not by ARN"},
-		{"b--use1-az4--x-s3",
-		 "'b--use1-az4--x-s3' is a directory bucket (S3 Express One Zone): these are not supported"},
-		{"x", "'x' is not the name of a bucket (3 to 63 lower-case letters, digits, '-' and '.'; ARNs are not "
-		      "supported)"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof buckets / sizeof *buckets; i++) {
-		struct aws aws = {.region = "us-east-1"};
-		struct s3 *s3 = NULL;
-		struct err err = {0};
-
-		assert_true(s3_open(&(struct s3_options){.aws = &aws, .bucket = buckets[i].bucket}, &s3, &err) < 0);
-		assert_string_equal(err.msg, buckets[i].text);
-		assert_null(s3);
-	}
-}
-
 static int set_up(void **state) {
 	(void)state;
 	aws_world_pin_clock();
@@ -431,7 +407,6 @@ int main(void) {
 		cmocka_unit_test(aborts_when_cancelled),
 		cmocka_unit_test(deletes),
 		cmocka_unit_test(sizes_parts),
-		cmocka_unit_test(refuses_buckets),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
