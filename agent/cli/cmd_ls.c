@@ -214,6 +214,8 @@ static int list_buckets(struct context *ctx, struct listing *l, struct err *err)
 	struct aws *aws = NULL;
 	struct aws_request req = {
 		.service = "s3",
+		.endpoint_url = l->o->s3.endpoint_url,
+		.uses_dualstack = l->o->s3.uses_dualstack,
 		.method = "GET",
 		.path = "/",
 		.body_max = BUCKETS_BYTES_MAX,
@@ -221,11 +223,7 @@ static int list_buckets(struct context *ctx, struct listing *l, struct err *err)
 		.connect_timeout_ms = 10000,
 		.total_timeout_ms = 60000,
 	};
-	if (l->o->s3.endpoint_url || l->o->s3.region)
-		return err_set(err, ERR_INVALID,
-			       "--endpoint-url and --region belong to a bucket; for the list of buckets set "
-			       "AWS_ENDPOINT_URL_S3 and AWS_REGION");
-	int rc = context_aws(ctx, &aws, err);
+	int rc = s3_cli_aws(ctx, &l->o->s3, &aws, err);
 	if (!rc) rc = aws_call(aws, &req, &answer, NULL, err);
 	if (rc) return err_wrap(err, "s3:ListAllMyBuckets");
 	l->arena = &ctx->arena;

@@ -174,6 +174,9 @@ def test_cp(box, bucket):
 def test_ls(box, bucket):
     put(box, bucket, d__a=b"1" * 1500, d__e__b=b"22", z=b"")
     assert bucket in box.run("ls").out
+    # An empty variable is none: the option alone says where.
+    assert bucket in box.run("ls", "--endpoint-url", box.server.url, "--region", "us-east-1",
+                             env={"AWS_ENDPOINT_URL_S3": "", "AWS_REGION": ""}).out
     lines = [line.split() for line in box.run("ls", f"s3://{bucket}").out.splitlines()]
     assert lines[0] == ["PRE", "d/"] and lines[1][2:] == ["0", "z"]
     result = box.run("ls", "-r", "--human-readable", "--summarize", f"s3://{bucket}/d/").out.splitlines()
