@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 
+#include "aws/call.h"
 #include "aws/cred_source.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -53,14 +54,7 @@ void cred_set(struct cred *cred, const char *access_key, const char *secret_key,
 	cred->session_token = mem_strdup(session_token);
 }
 
-const char *cred_env(const struct cred_source *source, const char *name) {
-	size_t len = strlen(name);
-
-	for (size_t i = 0; source->env && source->env[i]; i++)
-		if (strncmp(source->env[i], name, len) == 0 && source->env[i][len] == '=')
-			return source->env[i][len + 1] ? source->env[i] + len + 1 : NULL;
-	return NULL;
-}
+const char *cred_env(const struct cred_source *source, const char *name) { return aws_env(source->env, name); }
 
 bool cred_is_key(const char *s) {
 	if (str_is_empty(s)) return false;
@@ -231,5 +225,3 @@ bool cred_renew(struct cred_chain *chain) {
 	cred_wipe(&old);
 	return has_others;
 }
-
-char *cred_profile_region(const struct cred_chain *chain) { return cred_region_from_files(&chain->source); }

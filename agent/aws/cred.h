@@ -42,6 +42,3 @@ CHECK_RESULT int cred_get(struct cred_chain *chain, const struct cred **ret_cred
  * again, and a thousand requests a thousand times.
  */
 bool cred_renew(struct cred_chain *chain);
-
-/** The region that the profile in use sets in the config file, or NULL; the caller frees. No network. */
-char *cred_profile_region(const struct cred_chain *chain);

@@ -2,21 +2,18 @@
  * References: AWS SDKs and Tools Reference Guide, "Shared config and credentials files", "Process credential provider".
  * Keys in the credentials file win over credential_process, that over keys in the config file (botocore's order).
  */
-#include <limits.h>
 #include <stdbool.h>
 
 #include "aws/cred.h"
 #include "aws/cred_source.h"
+#include "aws/profile.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/exec.h"
-#include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "fmt/js.h"
-#include "fmt/keyval.h"
 
-#define FILE_MAX (1024 * 1024)
 #define PROCESS_TIMEOUT_MS (60 * 1000) /* a login helper may ask a remote service */
 #define PROCESS_OUTPUT_MAX (64 * 1024)
 #define ARGS_MAX 64
@@ -27,12 +24,10 @@
 /** What one file says about one profile. */
 struct profile {
 	const char *name;
-	bool is_config; /* its sections are "[profile NAME]", but for "[default]" */
 	char *path;
 	bool is_there;
 	char *access_key, *secret_key, *session_token;
 	char *process;
-	char *region;
 	bool has_role, has_sso;
 };
 
@@ -41,77 +36,24 @@ static void profile_clear(struct profile *p) {
 	cred_wipe_str(&p->secret_key);
 	cred_wipe_str(&p->session_token);
 	free(p->process);
-	free(p->region);
 	free(p->path);
 }
 #define AUTO_PROFILE AUTO(profile_clear)
-
-/** True when the section is this profile's: `[profile NAME]` or `[default]` in config, `[NAME]` in credentials. */
-static bool is_own_section(const struct profile *p, const char *section) {
-	size_t name_len = strlen(p->name), len;
-
-	if (!p->is_config || str_eq(p->name, "default")) {
-		if (str_eq(section, p->name)) return true;
-		if (!p->is_config) return false;
-	}
-	if (!str_starts(section, "profile")) return false;
-	section += strlen("profile");
-	if (*section != ' ' && *section != '\t') return false;
-	section += strspn(section, " \t");
-	len = strlen(section);
-	if (len >= 2 && (*section == '"' || *section == '\'') && section[len - 1] == *section) {
-		section++;
-		len -= 2;
-	}
-	return len == name_len && memcmp(section, p->name, len) == 0;
-}
 
 static void keep(char **field, const char *value) {
 	cred_wipe_str(field);
 	if (*value) *field = mem_strdup(value);
 }
 
-static void on_setting(const char *section, const char *key, const char *value, void *arg) {
+static void on_setting(const char *key, const char *value, void *arg) {
 	struct profile *p = arg;
 
-	if (!is_own_section(p, section)) return;
-	p->is_there = true;
 	if (str_eq(key, "aws_access_key_id")) keep(&p->access_key, value);
 	if (str_eq(key, "aws_secret_access_key")) keep(&p->secret_key, value);
 	if (str_eq(key, "aws_session_token")) keep(&p->session_token, value);
 	if (str_eq(key, "credential_process")) keep(&p->process, value);
-	if (str_eq(key, "region")) keep(&p->region, value);
 	if (str_eq(key, "role_arn")) p->has_role = true;
 	if (str_eq(key, "sso_session") || str_eq(key, "sso_start_url")) p->has_sso = true;
-}
-
-/** The file named by the variable, "~/" expanded and made absolute, or the usual one below HOME; NULL without HOME. */
-static char *file_path(const struct cred_source *source, const char *variable, const char *usual) {
-	const char *named = cred_env(source, variable), *home = cred_env(source, "HOME");
-	char here[PATH_MAX];
-
-	if (!named) return home ? mem_printf("%s/%s", home, usual) : NULL;
-	if (str_starts(named, "~/")) return home ? mem_printf("%s%s", home, named + 1) : NULL;
-	if (*named == '/' || !getcwd(here, sizeof here)) return mem_strdup(named);
-	return mem_printf("%s/%s", here, named);
-}
-
-/** Reads one file; an absent one is an empty one. */
-static int read_profile(const struct cred_source *source, const char *variable, const char *usual, struct profile *p,
-			struct err *err) {
-	AUTO_FS_ROOT struct fs_root root = {.fd = -1};
-	AUTO(buf_wipe) struct buf text = BUF_INIT(FILE_MAX);
-
-	p->path = file_path(source, variable, usual);
-	if (!p->path) return 0;
-	if (fs_root_open(NULL, &root, err) != 0) return -(int)err->code;
-	if (fs_read(&root, p->path, &text, err) != 0) {
-		if (err->code != ERR_NOT_FOUND) return -(int)err->code;
-		err_clear(err);
-		return 0;
-	}
-	keyval_ini(buf_str(&text), text.len, on_setting, p);
-	return 0;
 }
 
 /** Splits as a shell would on white space, quotes and backslashes; nothing is expanded. */
@@ -236,32 +178,18 @@ static int choose(const struct cred_source *source, const struct profile *creden
 	return err_set(err, ERR_NOT_FOUND, "profile '%s' has no keys and no credential_process", config->name);
 }
 
-static const char *profile_name(const struct cred_source *source) {
-	const char *asked = cred_env(source, "AWS_PROFILE");
-
-	return asked ? asked : "default";
-}
-
-char *cred_region_from_files(const struct cred_source *source) {
-	AUTO_PROFILE struct profile config = {.name = profile_name(source), .is_config = true};
-	struct err ignored;
-	char *region;
-
-	/* A file that cannot be read is the credentials' complaint, not this one's. */
-	if (read_profile(source, "AWS_CONFIG_FILE", ".aws/config", &config, &ignored) != 0) return NULL;
-	region = config.region;
-	config.region = NULL;
-	return region;
+static int read_profile(const struct cred_source *source, enum profile_file file, struct profile *p, struct err *err) {
+	p->path = profile_path(source->env, file);
+	return profile_read(source->env, file, on_setting, p, &p->is_there, err);
 }
 
 int cred_from_files(const struct cred_source *source, struct cred *ret_cred, struct err *err) {
 	const char *asked = cred_env(source, "AWS_PROFILE");
-	const char *name = profile_name(source);
-	AUTO_PROFILE struct profile credentials = {.name = name};
-	AUTO_PROFILE struct profile config = {.name = name, .is_config = true};
+	const char *name = profile_name(source->env);
+	AUTO_PROFILE struct profile credentials = {.name = name}, config = {.name = name};
 
-	if (read_profile(source, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", &credentials, err) != 0 ||
-	    read_profile(source, "AWS_CONFIG_FILE", ".aws/config", &config, err) != 0)
+	if (read_profile(source, PROFILE_CREDENTIALS, &credentials, err) != 0 ||
+	    read_profile(source, PROFILE_CONFIG, &config, err) != 0)
 		return -(int)err->code;
 	if (credentials.is_there || config.is_there) return choose(source, &credentials, &config, ret_cred, err);
 	if (!credentials.path && !config.path) return err_set(err, ERR_NOT_FOUND, "HOME is not set");

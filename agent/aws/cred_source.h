@@ -30,9 +30,6 @@ CHECK_RESULT int cred_from_files(const struct cred_source *source, struct cred *
 CHECK_RESULT int cred_from_container(const struct cred_source *source, struct cred *ret_cred, struct err *err);
 CHECK_RESULT int cred_from_imds(const struct cred_source *source, struct cred *ret_cred, struct err *err);
 
-/** The region of the profile in the config file, or NULL; the caller frees. */
-char *cred_region_from_files(const struct cred_source *source);
-
 /** The names that one JSON form of credentials gives to its members. */
 struct cred_names {
 	const char *token;  /* "SessionToken" or "Token" */

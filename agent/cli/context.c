@@ -6,6 +6,7 @@
 #include "aws/cred.h"
 #include "aws/fetch.h"
 #include "aws/imds.h"
+#include "aws/profile.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -168,14 +169,12 @@ static void domain_of(const struct facts *facts, const char *region, const char 
 	*ret_domain = is_own ? facts->instance.domain : region ? aws_domain_for_region(region) : NULL;
 }
 
-/* AWS_REGION, AWS_DEFAULT_REGION, the profile's, the instance's own. NULL: nobody has said. */
-static int find_region(struct context *ctx, struct cred_chain *creds, const char **ret_region, const char **ret_domain,
+/* AWS_REGION, AWS_DEFAULT_REGION, the profile's (env has it), the instance's own. NULL: nobody has said. */
+static int find_region(struct context *ctx, const char *const *env, const char **ret_region, const char **ret_domain,
 		       struct err *err) {
 	const struct facts *facts = NULL;
-	const char *region = aws_env(ctx->env, "AWS_REGION");
-	if (!region) region = aws_env(ctx->env, "AWS_DEFAULT_REGION");
-	char *profile_region AUTO_FREE = region ? NULL : cred_profile_region(creds);
-	if (profile_region) region = arena_strdup(&ctx->arena, profile_region);
+	const char *region = aws_env(env, "AWS_REGION");
+	if (!region) region = aws_env(env, "AWS_DEFAULT_REGION");
 	if (!region) {
 		int rc = context_facts(ctx, &facts, err);
 		if (rc) return rc;
@@ -191,15 +190,14 @@ int context_aws(struct context *ctx, struct aws **ret_aws, struct err *err) {
 	if (!p->has_aws) {
 		struct http *http = NULL;
 		struct imds *imds = NULL;
-		const char *region = NULL, *domain = NULL;
+		const char *region = NULL, *domain = NULL, *const *env = profile_env(ctx->env, &ctx->arena);
 		int rc = context_http(ctx, &http, err);
 		if (!rc) rc = context_imds(ctx, &imds, err);
 		if (rc) return rc;
 		if (!p->creds) p->creds = cred_chain_new(ctx->env, http, imds);
-		rc = find_region(ctx, p->creds, &region, &domain, err);
+		rc = find_region(ctx, env, &region, &domain, err);
 		if (rc) return rc;
-		p->aws = (struct aws){
-			.http = http, .creds = p->creds, .region = region, .domain = domain, .env = ctx->env};
+		p->aws = (struct aws){.http = http, .creds = p->creds, .region = region, .domain = domain, .env = env};
 		p->has_aws = true;
 	}
 	*ret_aws = &p->aws;

@@ -64,23 +64,38 @@ static char *section_name(char *line) {
 	return str_trim(line + 1);
 }
 
+/* "key = value" in place: the key in lower case, or NULL if there is none or the line is a comment. */
+static char *split_setting(char *line, char **ret_value) {
+	char *key = str_trim(line), *value = strchr(key, '=');
+	if (*key == '#' || *key == ';' || !value) return NULL;
+	*value++ = '\0';
+	key = str_trim(key);
+	for (char *s = key; *s; s++) *s = (char)tolower((unsigned char)*s);
+	*ret_value = str_trim(value);
+	return *key ? key : NULL;
+}
+
 void keyval_ini(const char *data, size_t len, keyval_fn fn, void *arg) {
 	char section[KEYVAL_SECTION_MAX] = "";
-	bool is_skipped = false; /* after a section line that cannot be read: its keys are nobody's */
+	char *parent AUTO_FREE = NULL; /* of nested settings */
+	bool is_skipped = false;       /* after a section line that cannot be read: its keys are nobody's */
 	for (;;) {
-		char *line AUTO_FREE = next_line(&data, &len);
+		char *line AUTO_FREE = next_line(&data, &len), *value = NULL;
 		if (!line) return;
-		if (isspace((unsigned char)*line) || *line == '#' || *line == ';' || !*line) continue;
-		if (*line == '[') {
+		bool is_nested = isspace((unsigned char)*line), is_section = *line == '[';
+		if (is_section || !is_nested) {
+			free(parent);
+			parent = NULL;
+		}
+		if (is_section) {
 			const char *name = section_name(line);
 			is_skipped = !name || (size_t)snprintf(section, sizeof section, "%s", name) >= sizeof section;
-			continue;
 		}
-		char *value = strchr(line, '=');
-		if (!value || is_skipped) continue;
-		*value++ = '\0';
-		char *key = str_trim(line);
-		for (char *s = key; *s; s++) *s = (char)tolower((unsigned char)*s);
-		if (*key) fn(section, key, str_trim(value), arg);
+		const char *key =
+			is_section || is_skipped || (is_nested && !parent) ? NULL : split_setting(line, &value);
+		if (!key) continue;
+		if (!is_nested && !*value) parent = mem_strdup(key);
+		char *path AUTO_FREE = is_nested ? mem_printf("%s.%s", parent, key) : NULL;
+		fn(section, path ? path : key, value, arg);
 	}
 }

@@ -16,7 +16,7 @@ void keyval_os_release(const char *data, size_t len, keyval_fn fn, void *arg);
 
 /**
  * INI of ~/.aws/config and ~/.aws/credentials: [section], key = value, # and ; comments at the start of a line,
- * indented lines (nested settings) skipped, keys lower-cased. Sources: AWS SDKs and Tools Reference Guide, "Shared
- * config files".
+ * keys lower-cased. Indented lines are nested settings of the key without a value above them, "s3.endpoint_url"; below
+ * another key they are skipped. Sources: AWS SDKs and Tools Reference Guide, "Shared config files".
  */
 void keyval_ini(const char *data, size_t len, keyval_fn fn, void *arg);

@@ -189,6 +189,19 @@ def test_ls(box, bucket):
     assert box.run("ls", f"s3://{bucket}/none", code=1).out == ""
 
 
+@pytest.mark.parametrize("config", [
+    "[default]\nendpoint_url = {url}\nregion = us-east-1\n",
+    "[default]\nendpoint_url = http://127.0.0.1:1\nregion = us-east-1\nservices = here\n[services here]\ns3 =\n  endpoint_url = {url}\n",
+])
+def test_the_shared_config_may_name_the_endpoint(box, bucket, config):
+    put(box, bucket, a=b"1")
+    (box.home / ".aws").mkdir()
+    (box.home / ".aws/config").write_text(config.format(url=box.server.url))
+    nothing = {"AWS_ENDPOINT_URL_S3": "", "AWS_REGION": ""}
+    assert bucket in box.run("ls", env=nothing).out
+    assert summary(box.sync("--json", f"s3://{bucket}", box.data, env=nothing))["copied"] == 1
+
+
 STEP = """recipe: r
 steps:
   - name: Data

@@ -313,35 +313,6 @@ static void local_providers(void **state) {
 	}
 }
 
-static const struct {
-	const char *env[ENV_MAX], *config, *region;
-} regions[] = {
-	{{"HOME=$DIR"}, "[default]\nregion = eu-west-1\n[profile work]\nregion = eu-west-2\n", "eu-west-1"},
-	{{"HOME=$DIR", "AWS_PROFILE=work"},
-	 "[default]\nregion = eu-west-1\n[profile work]\nregion = eu-west-2\n",
-	 "eu-west-2"},
-	{{"HOME=$DIR"}, "[profile work]\nregion = eu-west-2\n", NULL},
-	{{"HOME=$DIR"}, "[default]\nregion =\n", NULL},
-	{{NULL}, "[default]\nregion = eu-west-1\n", NULL},
-};
-
-static void knows_the_profiles_region(void **state) {
-	(void)state;
-	for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
-		AUTO_ARENA struct arena arena = {0};
-		AUTO_FREE char *region = NULL;
-		const char *env[ENV_MAX + 1] = {NULL};
-		struct cred_chain *chain;
-
-		for (size_t e = 0; regions[i].env[e]; e++) env[e] = fill(regions[i].env[e], "", &arena);
-		write_file(".aws/config", regions[i].config, 0600);
-		chain = cred_chain_new(env, NULL, NULL);
-		region = cred_profile_region(chain);
-		cred_chain_free(chain);
-		if (!str_eq(region, regions[i].region)) fail_msg("row %zu: %s", i, region ? region : "(none)");
-	}
-}
-
 #define KEYS                                                                                                           \
 	"\"AccessKeyId\":\"ASIA\",\"SecretAccessKey\":\"secret-8\",\"Token\":\"token-8\","                             \
 	"\"Expiration\":\"2099-01-01T00:00:00Z\"}"
@@ -583,8 +554,9 @@ static int remove_dir(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(local_providers),  cmocka_unit_test(knows_the_profiles_region),
-		cmocka_unit_test(remote_providers), cmocka_unit_test(caches),
+		cmocka_unit_test(local_providers),
+		cmocka_unit_test(remote_providers),
+		cmocka_unit_test(caches),
 		cmocka_unit_test(renews_in_time),
 	};
 
