@@ -15,7 +15,7 @@ packages() {
 	dnf/build) echo gcc make pkgconf-pkg-config libcurl-devel openssl-devel libyaml-devel jansson-devel expat-devel zlib-devel libarchive-devel ;;
 	apt/demo) echo python3 python3-venv curl ca-certificates ;;
 	dnf/demo) echo python3 python3-pip ca-certificates ;;
-	apt/test) echo tmux git libcmocka-dev python3 python3-venv curl ca-certificates procps iproute2 util-linux debootstrap dnf rpm createrepo-c strace time busybox shellcheck nginx-light systemd-container e2fsprogs xfsprogs debhelper lintian rpmlint mandoc groff-base libfaketime openssl wget ;;
+	apt/test) echo tmux git libcmocka-dev python3 python3-venv curl ca-certificates procps iproute2 util-linux debootstrap dnf rpm createrepo-c strace time tinyproxy-bin busybox shellcheck nginx-light systemd-container e2fsprogs xfsprogs debhelper lintian rpmlint mandoc groff-base libfaketime openssl wget ;;
 	dnf/test) echo tmux git libcmocka-devel python3 python3-pip procps-ng iproute util-linux dnf rpm-build createrepo_c strace time nginx e2fsprogs xfsprogs ;;
 	apt/static)
 		echo gcc make perl patch xz-utils curl linux-libc-dev qemu-user-static

@@ -45,12 +45,21 @@ static void tidy(char *message) {
 		if (iscntrl((unsigned char)*p)) *p = ' ';
 }
 
-bool call_is_html(const char *body, size_t len) {
-	size_t i = 0;
+/** True when text begins with word, after white space. */
+static bool begins(const char **text, const char *end, const char *word) {
+	while (*text < end && isspace((unsigned char)**text)) (*text)++;
+	return (size_t)(end - *text) >= strlen(word) && strncasecmp(*text, word, strlen(word)) == 0;
+}
 
-	while (i < len && isspace((unsigned char)body[i])) i++;
-	return (len - i >= 5 && strncasecmp(body + i, "<html", 5) == 0) ||
-	       (len - i >= 14 && strncasecmp(body + i, "<!doctype html", 14) == 0);
+bool call_is_html(const char *body, size_t len) {
+	const char *end = body + len;
+
+	if (begins(&body, end, "<?xml")) { /* XHTML begins so, and so does an answer of AWS */
+		const char *close = memchr(body, '>', (size_t)(end - body));
+
+		body = close ? close + 1 : end;
+	}
+	return begins(&body, end, "<html") || begins(&body, end, "<!doctype html");
 }
 
 static bool is_among(const char *word, const char *const *words) {
@@ -98,7 +107,9 @@ static enum err_code code_of(int status, const char *code) {
 static void say(const struct http_response *answer, const struct fields *f, struct err *err) {
 	enum err_code code = code_of(answer->status, f->code);
 
-	if (*f->code)
+	if (answer->status == 407)
+		(void)err_set(err, ERR_DENIED, "HTTP 407: " HTTP_PROXY_ASKS);
+	else if (*f->code)
 		(void)err_set(err, code, "HTTP %d %s%s%s", answer->status, f->code, *f->message ? ": " : "",
 			      f->message);
 	else if (answer->body.len == 0)

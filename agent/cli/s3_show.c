@@ -211,6 +211,7 @@ void s3_show_end(struct s3_show *show, const struct s3sync_counts *c, const stru
 	add_count(&text, c->owned, show->is_dry ? "to get owner and mode" : "given owner and mode");
 	add_count(&text, c->kept, "in place");
 	add_count(&text, c->failed, "failed");
+	if (!text.len && stop) return; /* it ended before it knew what there is to do: the error says why */
 	if (!text.len) buf_adds(&text, "nothing to do");
 	buf_addf(&text, " in %s", show_duration(ms, time));
 	if (c->copied && !show->is_dry && ms > 0)

@@ -29,6 +29,10 @@ typedef int (*http_body_fn)(const void *data, size_t len, void *arg, struct err 
 /** The body of an answer that is not 2xx is cut here, whatever body_max: what went wrong is said at its beginning. */
 #define HTTP_ERROR_BODY_MAX (64 * 1024)
 
+/** What to do about a 407, from a proxy that was asked for a tunnel or for the thing itself. */
+#define HTTP_PROXY_ASKS                                                                                                \
+	"the proxy asks for user and password: write http://USER:PASSWORD@HOST:PORT into the variable that names it"
+
 struct http_response;
 
 /** Sees status and headers of a 2xx answer once, before its first byte; non-zero stops as in http_body_fn. */

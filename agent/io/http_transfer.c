@@ -314,9 +314,29 @@ static bool is_certificate_problem(CURLcode code) {
 	       code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CRL_BADFILE;
 }
 
+/** What a proxy answered that was to connect us; 0: none was asked, or it did. */
+static long proxy_refusal(const struct http_transfer *t) {
+	long status = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	return status >= 300 ? status : 0;
+}
+
+static int explain_proxy(long status, struct err *err) {
+	if (status == 401 || status == 407)
+		(void)err_set(err, ERR_DENIED, "HTTP %ld: " HTTP_PROXY_ASKS, status);
+	else
+		(void)err_set(err, status < 500 ? ERR_DENIED : ERR_NET,
+			      "the proxy does not connect to it: HTTP %ld from the proxy", status);
+	err->is_retryable = status >= 500;
+	return -(int)err->code;
+}
+
 static int explain(const struct http_transfer *t, CURLcode code, struct err *err) {
 	const char *text = *t->reason ? t->reason : curl_easy_strerror(code);
+	long refusal = proxy_refusal(t);
 
+	if (refusal) return explain_proxy(refusal, err);
 	if (code == CURLE_OPERATION_TIMEDOUT) {
 		(void)err_set(err, ERR_TIMEOUT, "%s", text);
 		err->is_retryable = true;
