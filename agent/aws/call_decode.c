@@ -87,6 +87,7 @@ static bool is_transient(int status, const char *code) {
 		NULL,
 	};
 
+	if (status == 501) return false; /* what a service cannot do it cannot do the next time */
 	return status == 429 || status >= 500 || is_among(code, codes);
 }
 
@@ -101,7 +102,7 @@ static enum err_code code_of(int status, const char *code) {
 	if (is_among(code, absent) || str_ends(code, ".NotFound")) return ERR_NOT_FOUND;
 	if (status == 401 || status == 403) return ERR_DENIED;
 	if (status == 404) return ERR_NOT_FOUND;
-	return status >= 400 ? ERR_INVALID : ERR_REMOTE;
+	return status >= 400 && status < 500 ? ERR_INVALID : ERR_REMOTE;
 }
 
 static void say(const struct http_response *answer, const struct fields *f, struct err *err) {
