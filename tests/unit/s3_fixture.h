@@ -77,6 +77,26 @@ static inline void fx_on_done(const struct s3_done *done, const struct err *err,
 		       done->is_verified ? " verified" : "");
 }
 
+/** A file "f" of the object "k", of which all is known. */
+static const struct s3_get fx_whole = {
+	.key = "k",
+	.size = 10,
+	.etag = "e1",
+	.modified_at_ms = 1369353600123, /* MODIFIED, to the millisecond */
+	.name = "f",
+	.mode = 0640,
+	.uid = (uid_t)-1,
+	.gid = (gid_t)-1,
+	.on_end = fx_on_done,
+};
+
+/** Begins a download into the folder; what came of it is told by fx_on_done. */
+static inline void fx_get(struct s3_fixture *f, struct s3_get spec) {
+	spec.dir_fd = f->dir_fd;
+	spec.arg = f;
+	s3_get(f->s3, &spec);
+}
+
 static inline void fx_on_end(const struct err *err, void *arg) {
 	if (err)
 		fx_add(arg, "%s: %s", err_code_name(err->code), err->msg);

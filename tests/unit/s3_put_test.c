@@ -7,13 +7,11 @@
 
 #include "aws/s3_check.h"
 #include "aws/s3_parts.h"
-#include "base/mem.h"
 #include "s3_fixture.h"
+#include "s3_large.h"
 
 #define PUT "PUT /bucket/k HTTP/1.1\r\n"
 #define DATE "Date: Fri, 24 May 2013 00:00:00 GMT\r\n"
-#define MIB ((size_t)1024 * 1024)
-#define LARGE_SIZE (17 * MIB)
 #define ETAG_A "00000000000000000000000000000001"
 #define ETAG_B "00000000000000000000000000000002"
 #define ETAG_C "00000000000000000000000000000003"
@@ -31,8 +29,6 @@
 #define COMPLETED                                                                                                      \
 	COMPLETE, 200, DATE,                                                                                           \
 		" \n<CompleteMultipartUploadResult><ETag>&quot;x-3&quot;</ETag></CompleteMultipartUploadResult>"
-
-static char *large;
 
 static void write_file(struct s3_fixture *f, const char *name, const char *data, size_t len) {
 	int fd = openat(f->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -382,20 +378,6 @@ static void sizes_parts(void **state) {
 	assert_int_equal(s3_stream_part_size(9999), 128 * MIB);
 }
 
-static int set_up(void **state) {
-	(void)state;
-	aws_world_pin_clock();
-	large = mem_zalloc(LARGE_SIZE + 1);
-	memset(large, 'x', LARGE_SIZE);
-	return 0;
-}
-
-static int tear_down(void **state) {
-	(void)state;
-	free(large);
-	return 0;
-}
-
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(puts_files),
@@ -408,5 +390,5 @@ int main(void) {
 		cmocka_unit_test(deletes),
 		cmocka_unit_test(sizes_parts),
 	};
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, large_set_up, large_tear_down);
 }
