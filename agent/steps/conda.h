@@ -1,15 +1,43 @@
 #pragma once
 /*
  * What the files of the `conda` step share: what is asked of an environment, read from the recipe and environment.yml
- * (conda_spec.c), and what conda-meta says is there. No conda is started to look.
+ * (conda_spec.c), what conda-meta says is there, and Miniforge itself (conda_prefix.c). No conda is started to look.
  */
 #include <stdbool.h>
 
 #include "base/str.h"
+#include "recipe/step.h"
 
 struct err;
 struct js;
-struct step_ctx;
+
+/** The recipe: an environment, and the step. */
+struct conda_item {
+	const char *name, *file;
+	struct strs packages, pip, channels;
+};
+
+struct conda_params {
+	const char *prefix, *installer, *sha256;
+	struct strs channels, packages;
+	struct field_items environments; /* struct conda_item */
+	bool allows_anaconda;
+};
+
+/** False for "": recipes hand on a variable whose default is empty. */
+static inline bool conda_is_given(const char *text) { return text && *text; }
+
+enum conda_prefix { CONDA_ABSENT, CONDA_HALF, CONDA_READY };
+
+/** What is at the prefix; CONDA_HALF: an installer was interrupted. ERR_STATE for what dsagent did not make. */
+CHECK_RESULT int conda_prefix_look(const struct conda_params *p, struct step_ctx *ctx, enum conda_prefix *ret_state,
+				   struct err *err);
+
+/** Fetches the installer and runs it, whatever was left there. */
+CHECK_RESULT int conda_prefix_install(const struct conda_params *p, struct step_ctx *ctx, struct err *err);
+
+/** Runs one of conda's programs as the step's user, without questions. */
+CHECK_RESULT int conda_run(struct step_ctx *ctx, const char *const *argv, const char *label, struct err *err);
 
 /** One environment as it shall be. */
 struct conda_env {

@@ -1,40 +1,16 @@
 #include <ctype.h>
 
 #include "base/err.h"
-#include "base/fs.h"
 #include "fmt/diag.h"
 #include "fmt/digest.h"
 #include "recipe/facts.h"
 #include "recipe/step.h"
 #include "steps/conda.h"
-#include "steps/download.h"
 #include "steps/steps.h"
 #include "sys/pkg.h"
 
 #define NAMES_SHOWN 12
-#define INSTALLER_BYTES_MAX (1024LL * 1024 * 1024)
 #define BASE "base"
-
-struct conda_item {
-	const char *name, *file;
-	struct strs packages, pip, channels;
-};
-
-struct conda_params {
-	const char *prefix, *installer, *sha256;
-	struct strs channels, packages;
-	struct field_items environments; /* struct conda_item */
-	bool allows_anaconda;
-};
-
-/* Miniforge 25.3.1-0 as released by conda-forge; hashes as its .sha256 files, pyenv and the AUR have them. */
-#define MINIFORGE "https://github.com/conda-forge/miniforge/releases/download/25.3.1-0/Miniforge3-25.3.1-0-Linux-"
-static const struct {
-	const char *arch, *url, *sha256;
-} installers[] = {
-	{"x86_64", MINIFORGE "x86_64.sh", "376b160ed8130820db0ab0f3826ac1fc85923647f75c1b8231166e3d559ab768"},
-	{"aarch64", MINIFORGE "aarch64.sh", "a57c9e3d6c0c449c0283fd07e0bfa30d95eb8d547a14e8dc06c606405d01a7f0"},
-};
 
 #define ITEM_FIELD(n, k, member, text) .name = n, .kind = k, .offset = offsetof(struct conda_item, member), .help = text
 #define CONDA_FIELD(n, k, member, text)                                                                                \
@@ -110,9 +86,6 @@ static void check_environments(const struct conda_params *p, const struct yml_no
 	}
 }
 
-/* Recipes hand on a variable whose default is empty. */
-static bool is_given(const char *text) { return text && *text; }
-
 static void conda_check(const void *params, const struct yml_node *node, struct diags *diags) {
 	const struct conda_params *p = params;
 	bool is_open = p->prefix && str_starts(p->prefix, "${");
@@ -120,8 +93,9 @@ static void conda_check(const void *params, const struct yml_node *node, struct 
 		diag_add(diags, node, "prefix '%s' is no absolute path of a directory", p->prefix);
 	if (p->prefix && p->prefix[strcspn(p->prefix, " \t")])
 		diag_add(diags, node, "prefix '%s' has white space, which the installer refuses", p->prefix);
-	if (!is_given(p->installer) != !is_given(p->sha256)) diag_add(diags, node, "installer and sha256 go together");
-	if (is_given(p->sha256) && !strstr(p->sha256, "${") &&
+	if (!conda_is_given(p->installer) != !conda_is_given(p->sha256))
+		diag_add(diags, node, "installer and sha256 go together");
+	if (conda_is_given(p->sha256) && !strstr(p->sha256, "${") &&
 	    (strlen(p->sha256) != SHA256_HEX_SIZE - 1 ||
 	     strspn(p->sha256, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1))
 		diag_add(diags, node, "sha256 '%.80s' is not a SHA-256: 64 hexadecimal digits are needed", p->sha256);
@@ -173,30 +147,6 @@ static int make_env(const struct conda_params *p, size_t i, struct step_ctx *ctx
 	return r < 0 ? err_wrap(err, "environment '%s'", env->name) : conda_env_look(env, ctx, err);
 }
 
-enum prefix_state { PREFIX_ABSENT, PREFIX_HALF, PREFIX_READY };
-
-/* Beside the prefix while its installer runs. */
-static const char *making_path(const struct conda_params *p, struct arena *arena) {
-	return download_beside(p->prefix, ".dsagent-making", arena);
-}
-
-static int look_at_prefix(const struct conda_params *p, struct step_ctx *ctx, enum prefix_state *ret, struct err *err) {
-	const struct fs_root *root = ctx->machine.root;
-	AUTO_STRS struct strs names = {0};
-	*ret = PREFIX_HALF;
-	if (fs_exists(root, making_path(p, ctx->arena))) return 0;
-	*ret = PREFIX_READY;
-	if (fs_exists(root, arena_printf(ctx->arena, "%s/bin/conda", p->prefix))) return 0;
-	*ret = PREFIX_ABSENT;
-	int r = fs_list(root, p->prefix, ctx->arena, &names, err);
-	if (r == 0 && names.count)
-		r = err_set(err, ERR_STATE,
-			    "%s exists and holds no conda, and dsagent did not make it: give another `prefix`, or move "
-			    "that directory away",
-			    p->prefix);
-	return r;
-}
-
 static void add_changes(const struct conda_env *env, struct step_ctx *ctx, struct changes *changes) {
 	struct arena *arena = ctx->arena;
 	if (!env->is_there && !str_eq(env->name, BASE))
@@ -212,99 +162,18 @@ static void add_changes(const struct conda_env *env, struct step_ctx *ctx, struc
 
 static int conda_probe(const void *params, struct step_ctx *ctx, struct changes *changes, struct err *err) {
 	const struct conda_params *p = params;
-	enum prefix_state state;
-	int r = look_at_prefix(p, ctx, &state, err);
+	enum conda_prefix state;
+	int r = conda_prefix_look(p, ctx, &state, err);
 	if (r < 0) return r;
-	if (state != PREFIX_READY)
+	if (state != CONDA_READY)
 		changes_add(changes, ctx->arena, NULL, "install Miniforge to %s%s", p->prefix,
-			    state == PREFIX_HALF ? " (an earlier attempt was interrupted)" : "");
+			    state == CONDA_HALF ? " (an earlier attempt was interrupted)" : "");
 	for (size_t i = 0; r == 0 && i <= p->environments.count; i++) {
 		AUTO(conda_env_clear) struct conda_env env = {0};
 		r = make_env(p, i, ctx, &env, err);
 		if (r == 0) add_changes(&env, ctx, changes);
 	}
 	return r;
-}
-
-/* The installer's address and hash: the recipe's own, or the one that is known for this machine. */
-static int find_installer(const struct conda_params *p, struct step_ctx *ctx, struct download *d, struct err *err) {
-	d->url = is_given(p->installer) ? p->installer : NULL;
-	d->sha256 = d->url ? p->sha256 : NULL;
-	for (size_t i = 0; !d->url && i < sizeof installers / sizeof *installers; i++) {
-		if (!str_eq(installers[i].arch, ctx->facts->os.arch)) continue;
-		d->url = installers[i].url;
-		d->sha256 = installers[i].sha256;
-	}
-	return d->url ? 0
-		      : err_set(err, ERR_UNSUPPORTED,
-				"there is no known Miniforge for %s: give `installer` and `sha256`",
-				ctx->facts->os.arch);
-}
-
-static int run_command(struct step_ctx *ctx, const char *const *argv, const char *label, struct err *err) {
-	/* No question, no colour; what other installations are set to does not count here. */
-	static const char *const env[] = {"CONDA_ALWAYS_YES=true", "CI=1", "PIP_NO_INPUT=1",
-					  "PIP_DISABLE_PIP_VERSION_CHECK=1", NULL};
-	const struct machine_command cmd = {.argv = argv, .label = label, .extra_env = env, .user = ctx->user};
-	return machine_check(&ctx->machine, &cmd, NULL, err);
-}
-
-static int write_text(struct step_ctx *ctx, const char *path, const char *text, struct err *err) {
-	const struct fs_write how = {.mode = 0644,
-				     .uid = ctx->user ? ctx->user->uid : (uid_t)-1,
-				     .gid = ctx->user ? ctx->user->gid : (gid_t)-1};
-	return fs_write(ctx->machine.root, path, text, strlen(text), &how, err);
-}
-
-static int run_installer(const struct conda_params *p, struct step_ctx *ctx, const char *installer, struct err *err) {
-	char shell[256];
-	const struct fs_root *root = ctx->machine.root;
-	bool has_bash = exec_find(root, "bash", shell, sizeof shell);
-	/* -f: the directory is there already, so that it can be its user's. */
-	const char *argv[] = {has_bash ? shell : "/bin/sh",
-			      pkg_host_path(&ctx->machine, installer),
-			      "-b",
-			      "-f",
-			      "-p",
-			      pkg_host_path(&ctx->machine, p->prefix),
-			      NULL};
-	const char *making = making_path(p, ctx->arena);
-	uid_t uid = ctx->user ? ctx->user->uid : (uid_t)-1;
-	gid_t gid = ctx->user ? ctx->user->gid : (gid_t)-1;
-	int r = write_text(ctx, making, "", err);
-	if (r == 0) r = fs_remove(root, p->prefix, true, err);
-	if (r == 0) r = fs_mkdirs(root, p->prefix, 0755, uid, gid, err);
-	if (r == 0) machine_note(&ctx->machine, 0, 0, "installing Miniforge to %s", p->prefix);
-	if (r == 0) r = run_command(ctx, argv, "the Miniforge installer", err);
-	if (r == 0 && !fs_exists(root, arena_printf(ctx->arena, "%s/bin/conda", p->prefix)))
-		r = err_set(err, ERR_COMMAND, "the installer ended well, but %s/bin/conda is not there", p->prefix);
-	if (r == 0 && !p->allows_anaconda)
-		r = write_text(ctx, arena_printf(ctx->arena, "%s/.condarc", p->prefix),
-			       "channels:\n  - conda-forge\n  - nodefaults\nchannel_priority: strict\n", err);
-	return r < 0 ? r : fs_remove(root, making, false, err);
-}
-
-static int install_prefix(const struct conda_params *p, struct step_ctx *ctx, struct err *err) {
-	const struct fs_root *root = ctx->machine.root;
-	const char *slash = strrchr(p->prefix, '/');
-	const char *parent = arena_dup(ctx->arena, p->prefix, (size_t)(slash - p->prefix));
-	struct download d = {
-		.to = download_beside(p->prefix, ".dsagent-installer.sh", ctx->arena),
-		.work = download_beside(p->prefix, ".dsagent-installer-part", ctx->arena),
-		.bytes_max = INSTALLER_BYTES_MAX,
-		.mode = 0700,
-	};
-	struct err ignored; /* scratch */
-	AUTO_CLOSE int lock = -1;
-	int r = find_installer(p, ctx, &d, err);
-	if (r == 0 && *parent) r = fs_mkdirs(root, parent, 0755, (uid_t)-1, (gid_t)-1, err);
-	if (r == 0) r = download_lock(p->prefix, ctx, &lock, err);
-	if (r < 0) return r;
-	r = download_get(&d, ctx, NULL, err);
-	if (r == 0) r = run_installer(p, ctx, d.to, err);
-	(void)!fs_remove(root, d.to, false, &ignored);
-	download_unlock(p->prefix, ctx, &lock);
-	return r < 0 ? err_wrap(err, "Miniforge") : 0;
 }
 
 static int run_conda(const struct conda_params *p, const struct conda_env *env, struct step_ctx *ctx, struct err *err) {
@@ -325,7 +194,7 @@ static int run_conda(const struct conda_params *p, const struct conda_env *env, 
 	for (size_t i = 0; i < env->packages.count; i++) strs_add(&argv, env->packages.items[i]);
 	machine_note(m, 0, 0, "%s %s: %s", env->is_there ? "installing in" : "making", env->name,
 		     pkg_names_text(&env->packages, NAMES_SHOWN, ctx->arena));
-	return run_command(ctx, strs_argv(&argv), "conda", err);
+	return conda_run(ctx, strs_argv(&argv), "conda", err);
 }
 
 static int run_pip(const struct conda_env *env, struct step_ctx *ctx, struct err *err) {
@@ -337,7 +206,7 @@ static int run_pip(const struct conda_env *env, struct step_ctx *ctx, struct err
 	for (size_t i = 0; i < env->pip.count; i++) strs_add(&argv, env->pip.items[i]);
 	machine_note(&ctx->machine, 0, 0, "pip in %s: %s", env->name,
 		     pkg_names_text(&env->pip, NAMES_SHOWN, ctx->arena));
-	return run_command(ctx, strs_argv(&argv), "pip", err);
+	return conda_run(ctx, strs_argv(&argv), "pip", err);
 }
 
 /* conda's own words for what cannot be had stand in the message; what to do about it is added. */
@@ -376,9 +245,9 @@ static int ensure_env(const struct conda_params *p, size_t i, struct step_ctx *c
 
 static int conda_apply(const void *params, struct step_ctx *ctx, const struct changes *changes, struct err *err) {
 	const struct conda_params *p = params;
-	enum prefix_state state;
-	int r = look_at_prefix(p, ctx, &state, err);
-	if (r == 0 && state != PREFIX_READY) r = install_prefix(p, ctx, err);
+	enum conda_prefix state;
+	int r = conda_prefix_look(p, ctx, &state, err);
+	if (r == 0 && state != CONDA_READY) r = conda_prefix_install(p, ctx, err);
 	for (size_t i = 0; r == 0 && i <= p->environments.count; i++) r = ensure_env(p, i, ctx, err);
 	return r;
 }
