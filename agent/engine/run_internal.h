@@ -9,6 +9,7 @@
 #include "engine/ask.h"
 #include "engine/meter.h"
 #include "engine/run.h"
+#include "engine/state.h"
 #include "engine/worker.h"
 #include "recipe/plan.h"
 
@@ -65,18 +66,36 @@ struct run {
 void run_view_init(struct run *run);
 void run_view_clear(struct run *run);
 void run_emit(struct run *run, enum event_type type, size_t step, const char *text, const char *diff);
-void run_view_count(struct run *run);			       /* done, total, percent anew */
-void run_view_clock(struct run *run);			       /* follows a clock that was set */
+void run_view_count(struct run *run);	 /* done, total, percent anew */
+void run_view_clock(struct run *run);	 /* follows a clock that was set */
+void step_end_wait(struct step_view *v); /* what it took is kept apart from the work */
+void step_clear_progress(struct run *run, size_t index);
+void step_meter(struct run *run, size_t index, int64_t now);   /* its rate, as time goes by */
 void run_set_text(char *field, size_t size, const char *text); /* redacted, cut at a character boundary */
 
-/** run_step.c: one step's life. */
+static inline struct step_view *step_view_of(struct run *run, size_t index) { return &run->view.steps[index]; }
+
+static inline const struct step_common *step_common_of(const struct run *run, size_t index) {
+	return &run->plan->steps[index].common;
+}
+
+/** run_step.c: a step from its start through its attempts to its end. */
 void step_start(struct run *run, size_t index);
 void step_on_readable(struct run *run, size_t index);
 void step_on_time(struct run *run, size_t index, int64_t now); /* deadlines and retries */
 int64_t step_due_ms(const struct run *run, size_t index); /* when step_on_time has something to do; INT64_MAX never */
-void step_meter(struct run *run, size_t index, int64_t now); /* its rate, as time goes by */
 void step_skip(struct run *run, size_t index, const char *reason);
 void step_stop(struct run *run, size_t index);
+
+/** run_outcome.c: how it ended, in words and in the state file. */
+void step_fail(struct run *run, size_t index, const char *msg);
+void step_end(struct run *run, size_t index);				 /* by its last result */
+void step_explain_death(struct run *run, size_t index, int wait_status); /* of a worker without a result */
+void step_refuse_loop(const struct run *run, struct step_run *s); /* one reboot more than is sensible is an error */
+void step_record(struct run *run, size_t index, enum state_mark mark);
+
+/** run_frame.c: what its worker says. */
+void step_on_frame(struct run *run, size_t index, const struct frame *frame);
 
 /** run_schedule.c: starts or skips what can be; returns true while anything is running, waiting or startable. */
 bool run_schedule(struct run *run);

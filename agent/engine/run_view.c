@@ -112,3 +112,28 @@ void run_emit(struct run *run, enum event_type type, size_t step, const char *te
 			      .diff = diff ? buf_str(&clean_diff) : NULL};
 	for (struct sink *const *s = run->options->sinks; *s; s++) (*s)->event(*s, &event, &run->view);
 }
+
+void step_end_wait(struct step_view *v) {
+	v->waited_ms += v->waiting_ms;
+	v->waiting_ms = 0;
+	v->waiting_for[0] = '\0';
+}
+
+void step_clear_progress(struct run *run, size_t index) {
+	struct step_view *v = step_view_of(run, index);
+	v->done = v->total = v->bytes_per_s = v->stalled_ms = v->left_ms = 0;
+	v->is_bytes = false;
+	run->steps[index].meter = (struct meter){0};
+}
+
+void step_meter(struct run *run, size_t index, int64_t now) {
+	struct step_view *v = step_view_of(run, index);
+	struct meter *m = &run->steps[index].meter;
+	if (!v->is_bytes && v->total <= 0) return;
+	meter_add(m, now, v->done);
+	int64_t left_ms = meter_left_ms(m, v->total, v->is_bytes);
+	v->left_ms = left_ms > 0 ? left_ms : 0;
+	if (!v->is_bytes) return;
+	v->bytes_per_s = meter_rate(m);
+	v->stalled_ms = meter_stalled_ms(m);
+}
