@@ -48,6 +48,15 @@ value() { printf '%s' "$keys" | tr -d '\n' | sed -n "s/.*\"$1\" *: *\"\([^\"]*\)
 
 header() { printf '%s\n' "$head" | sed -n "s/^$1: *//p"; }
 
+# What is at an address, by curl. Of a refusal the server says the reason in its answer, S3 as Code and Message.
+get() {
+	status=$(curl -sS --connect-timeout 10 -m 600 -o "$tmp" -w '%{http_code}' "$@") || return
+	[ "$status" != 200 ] || return 0
+	said=$(sed -n 's/.*<Code>\([^<]*\)<.*<Message>\([^<]*[^<.]\)[.]*<.*/ \1: \2/p' "$tmp")
+	echo "HTTP $status$said" >&2
+	return 1
+}
+
 # From S3 by curl, with the role's keys; they go by standard input, where no list of processes shows them.
 signed() {
 	role=$(meta meta-data/iam/security-credentials/) || { echo 'the instance has no role, or no metadata' >&2; return 1; }
@@ -57,7 +66,7 @@ signed() {
 	head=$(curl -sI -m 20 "$host/${path%%/*}" | tr -d '\r')
 	there=$(header '[Xx]-[Aa]mz-[Bb]ucket-[Rr]egion')
 	[ -z "$there" ] || [ "$there" = "$region" ] || region=$there host=https://s3.$there.$domain
-	said=$(curl -fsS --connect-timeout 10 -m 600 -o "$tmp" -K - 2>&1 <<EOF
+	said=$(get -K - 2>&1 <<EOF
 url = "$host/$path"
 aws-sigv4 = "aws:amz:$region:s3"
 user = "$(value AccessKeyId):$(value SecretAccessKey)"
@@ -65,9 +74,11 @@ header = "x-amz-security-token: $(value Token)"
 header = "x-amz-content-sha256: UNSIGNED-PAYLOAD"
 EOF
 	) && return
-	# A clock that is wrong by minutes is refused as a wrong key is.
-	clock=$(header '[Dd]ate')
-	echo "$said${clock:+; its clock says $clock, this one $(LC_ALL=C date -u '+%a, %d %b %Y %T GMT')}" >&2
+	case $said in
+	*RequestTimeTooSkewed*) said="$said; its clock says $(header '[Dd]ate'), this one $(LC_ALL=C date -u '+%a, %d %b %Y %T GMT')" ;;
+	*AccessDenied*) said="$said; the role is $role" ;;
+	esac
+	echo "$said" >&2
 	return 1
 }
 
@@ -84,9 +95,12 @@ download() {
 		;;
 	esac
 	if command -v curl >/dev/null; then
-		curl -fsSL --proto "=${url%%:*}" --connect-timeout 10 -m 600 -o "$tmp" "$url"
+		get -L --proto "=${url%%:*}" "$url"
 	elif command -v wget >/dev/null; then
-		wget -q -T 60 -O "$tmp" "$url" || { echo "wget ended with $?" >&2; return 1; }
+		said=$(wget -qS -T 60 -O "$tmp" "$url" 2>&1) && return
+		code=$? said=$(printf '%s\n' "$said" | sed -n 's/.*HTTP\/[0-9.]* \([0-9]\{3\} .*\)/: HTTP \1/p' | tail -n 1)
+		echo "wget ended with $code$said" >&2
+		return 1
 	else
 		echo 'neither curl nor wget is here' >&2
 		return 1

@@ -38,7 +38,7 @@ def test_the_script_is_the_template_filled_in(agent, tmp_path):
     assert run.out == filled(S3, sha256(intel), sha256(arm), recipe)
     assert carried(run.out).decode() == RECIPE
     assert run.err == f"dsagent: user-data of {len(run.out.encode())} bytes; EC2 takes 16384\n"
-    assert len(run.out) < 5000, "most of 16,384 bytes is the recipe's"
+    assert len(run.out) < 5500, "most of 16,384 bytes is the recipe's"
 
 
 def test_the_template_is_a_script_as_it_stands():
@@ -187,7 +187,7 @@ def test_bad_days_of_a_network(box, shell, plan, says):
     assert done.stderr.startswith(f"dsagent user-data failed: {box.server.url}/tools/dsagent-{MACHINE}: {says}"), done.stderr
     assert "c0ffee" not in done.stderr and len(box.server.seen) == 6
     if plan == ["403"]:
-        assert "403" in done.stderr
+        assert done.stderr.endswith(": download: HTTP 403\n")
     assert box.left() == [] and not box.given.exists(), "nothing half-done"
     call, = (box.folder / "aws.log").read_text().splitlines()
     assert call.startswith("ec2 create-tags --region us-east-1 --resources i-") and \
@@ -293,7 +293,7 @@ def test_keys_are_on_no_command_line(box, world):
 
 @pytest.mark.parametrize("version, good", [("7.81.0", False), ("7.86.0", False), ("7.87.0", True), ("8.0.1", True)])
 def test_an_old_curl_is_not_asked_to_sign(box, version, good):
-    box.tool("curl", f'[ "$1" != --version ] || {{ echo "curl {version} (x86_64)"; exit; }}\nexec /usr/bin/curl "$@"\n')
+    box.curl_is(version)
     done = box.run(["dash"], agent="s3://bucket/dsagent-{arch}", code=0 if good else 1)
     if not good:
         assert "it needs the aws command, or curl 7.87 or newer: take an https:// URL" in done.stderr
