@@ -110,11 +110,11 @@ def free_port():
         return s.getsockname()[1]
 
 
-def certificate(folder):
-    """A CA of our own for 127.0.0.1: (certificate, key)."""
+def certificate(folder, names):
+    """A CA of our own for these names (as in subjectAltName): (certificate, key)."""
     crt, key = folder / "public.crt", folder / "private.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(crt)],
+                    "-subj", "/CN=a test's S3", "-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(crt)],
                    check=True, capture_output=True)
     return crt, key
 
@@ -146,22 +146,22 @@ class Process:
         self.log.close()
 
 
-def start_real(name, folder):
+def start_real(name, folder, host="127.0.0.1", port=None, names="IP:127.0.0.1"):
     """minio, minio-tls, versitygw, versitygw-tls."""
     kind, _, tls = name.partition("-")
     folder.mkdir(parents=True)
-    port = free_port()
+    port = port or free_port()
     (folder / "data").mkdir()
     (folder / "certs").mkdir()
-    crt, private = certificate(folder / "certs") if tls else (None, None)
-    url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    crt, private = certificate(folder / "certs", names) if tls else (None, None)
+    url = f"{'https' if tls else 'http'}://{host}:{port}"
     if kind == "minio":
         binary = tool("minio-20260212201848")[0]
-        argv = [binary, "server", "--quiet", "--address", f"127.0.0.1:{port}", "--certs-dir", folder / "certs", folder / "data"]
+        argv = [binary, "server", "--quiet", "--address", f"{host}:{port}", "--certs-dir", folder / "certs", folder / "data"]
         env = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "tester/secret+1", "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
         return Process(name, folder, argv, env, url, "tester", "tester/secret+1", crt)
     binary = tool("versitygw-v1.7.0")[0]
-    argv = [binary, "--port", f"127.0.0.1:{port}", "--keep-alive", "--quiet"]
+    argv = [binary, "--port", f"{host}:{port}", "--keep-alive", "--quiet"]
     argv += ["--cert", crt, "--key", private] if tls else []
     env = {"ROOT_ACCESS_KEY": "tester", "ROOT_SECRET_KEY": "tester/secret+1"}
     return Process(name, folder, [*argv, "posix", folder / "data"], env, url, "tester", "tester/secret+1", crt)

@@ -9,14 +9,17 @@ import os
 import subprocess
 import threading
 
+from s3 import start_real
+
 CLONE_NEWNET = 0x40000000
 ADDRESS = "169.254.169.254"
+S3_ADDRESS, S3_NAME = "52.216.0.1", "s3.us-east-1.amazonaws.com"
 MAC = "02:00:00:00:00:10"  # as the world's metadata has it
 
 
 class Cloud:
     def __init__(self, world, name):
-        self.world, self.name, self.user_data, self.program, self.seen = world, name, b"", None, []
+        self.world, self.name, self.user_data, self.program, self.seen, self.processes = world, name, b"", None, [], []
         subprocess.run(["ip", "netns", "add", name], check=True)
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
         subprocess.run(["ip", "-n", name, "addr", "add", f"{ADDRESS}/32", "dev", "lo"], check=True)
@@ -32,6 +35,16 @@ class Cloud:
             self.server = http.server.ThreadingHTTPServer((ADDRESS, 80), Handler)
         self.server.cloud = self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def start_s3(self, folder):
+        """MinIO as the region's S3, at its own name: (the server, the files by which a machine finds and trusts it)."""
+        subprocess.run(["ip", "-n", self.name, "addr", "add", f"{S3_ADDRESS}/32", "dev", "lo"], check=True)
+        with self.inside():
+            process = start_real("minio-tls", folder, S3_ADDRESS, 443, f"IP:{S3_ADDRESS},DNS:{S3_NAME}")
+        self.processes.append(process)
+        ca = process.server.ca
+        mark = subprocess.run(["openssl", "x509", "-noout", "-hash", "-in", ca], check=True, capture_output=True, text=True).stdout.strip()
+        return process.server, {"/etc/hosts": f"127.0.0.1 localhost\n{S3_ADDRESS} {S3_NAME}\n", f"/etc/ssl/certs/{mark}.0": ca.read_text()}
 
     @contextlib.contextmanager
     def inside(self):
@@ -50,6 +63,8 @@ class Cloud:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+        for process in self.processes:
+            process.close()
         subprocess.run(["ip", "netns", "del", self.name], check=False)
 
 

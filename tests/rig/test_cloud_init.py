@@ -7,10 +7,13 @@ import re
 import subprocess
 
 import pytest
+from agent_store import PRIVATE, Store
 from booted import Booted
-from cloud import Cloud
+from cloud import ADDRESS, S3_NAME, Cloud
 from conftest import made
 from packaged import the_program
+from s3 import real_names
+from stubbox import MACHINE, filled
 
 from harness import BINARY, TOP, wait_until
 
@@ -48,14 +51,15 @@ def instance(cloudinit_root, world):
     """instance(user_data, …): a launched one, and its cloud."""
     things = []
 
-    def launch(user_data, has_dsagent=True, program=None):
+    def launch(user_data, has_dsagent=True, program=None, prepare=None):
         cloud = Cloud(world, f"dsagent-{os.getpid()}-{len(things)}")
         things.append(cloud)
         cloud.user_data = user_data if isinstance(user_data, bytes) else user_data.encode()
         cloud.program = program
         folder = TOP / "build" / "rig" / f"cloud-{os.getpid()}-{len(things)}"
         subprocess.run(["rm", "-rf", folder], check=True)
-        m = Booted(cloudinit_root, folder, {"/etc/systemd/system.conf.d/rig.conf": MANAGER})
+        more = prepare(cloud) if prepare else {}
+        m = Booted(cloudinit_root, folder, {"/etc/systemd/system.conf.d/rig.conf": MANAGER, **more})
         things.append(m)
         if not has_dsagent:
             m.put("/etc/systemd/system/away.service", AWAY)
@@ -165,3 +169,44 @@ def test_a_wrong_recipe_is_seen(instance, world):
     assert "the recipe is refused, nothing was done" in console(m) and "did you mean 'file'?" in console(m)
     assert world.tags()["dsagent:status"] == "failed" and "part-001:3:5" in world.tags()["dsagent:error"]
     assert m.run("test", "-e", "/etc/dsagent/recipes.d/user-data.yaml", code=1)
+
+
+def test_from_s3_as_the_role_may(instance, world, tmp_path):
+    """MinIO stands where the region's S3 is, with a certificate of its name, and judges the temporary keys of the role. Then what it
+    refuses, in the same place: the reason is on the console, and no program is left."""
+    if "minio-tls" not in real_names():
+        pytest.skip("MinIO is not to be had here")
+    program, stores = the_program(), []
+
+    def prepare(cloud):
+        server, files = cloud.start_s3(tmp_path / "s3")
+        with cloud.inside():
+            stores.append(Store(server, program))
+            keys = stores[0].role()
+        world.config(*keys)
+        return files
+
+    def script(agent, sum_=hashlib.sha256(program).hexdigest()):
+        return filled(agent, **{MACHINE: sum_}, recipe=RECIPE)
+
+    m, cloud = instance(script("s3://bucket-1/tools/dsagent-{arch}"), has_dsagent=False, prepare=prepare)
+    check_launch(m, world)
+    installed = "sha256sum </usr/bin/dsagent; stat -c %a /usr/bin/dsagent; ls -A /usr/bin | grep -c dsagent"
+    assert m.sh(installed) == f"{hashlib.sha256(program).hexdigest()}  -\n755\n1\n"
+    m.sh("rm /usr/bin/dsagent")
+    m.env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{ADDRESS}", "DSAGENT_RETRY_SECONDS": "0"}
+    here = f"https://{S3_NAME}"
+    for agent, sum_, says in [
+        (f"s3://bucket-1/{PRIVATE}", None, "download: HTTP 403 AccessDenied: Access Denied; the role is box"),
+        ("s3://bucket-1/tools/nowhere", None, "download: HTTP 404 NoSuchKey: The specified key does not exist"),
+        (stores[0].presigned(hours_ago=2, url=here), None, "download: HTTP 403 AccessDenied: Request has expired"),
+        (stores[0].presigned(url=here), "0" * 64, f"its SHA-256 is {hashlib.sha256(program).hexdigest()} and should be {'0' * 64}"),
+    ]:
+        m.recipe(script(agent, sum_) if sum_ else script(agent), "user-data")
+        m.run("sh", "/shared/user-data", code=1)
+        line = f"dsagent user-data failed: {agent.partition('?')[0]}: {says}\n"
+        wait_until(lambda line=line: line in console(m), 20, f"{line!r} on the console: {m.console()}")
+        assert m.sh("ls -A /usr/bin /usr/local/bin /opt | grep dsagent | wc -l").strip() == "0"
+    m.recipe(script(stores[0].presigned(url=here)), "user-data")
+    m.run("sh", "/shared/user-data")
+    assert m.sh(installed) == f"{hashlib.sha256(program).hexdigest()}  -\n755\n1\n"

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define TOKEN_BYTES_MAX 2048 /* of a session: those of AWS have about a thousand */
 #define HEADERS_MAX 64
 #define HEAD_MAX (64 * 1024)   /* request line and headers */
 #define BODY_MAX (1024 * 1024) /* EC2 query bodies are far smaller */
@@ -145,8 +146,8 @@ struct world {
 	char *log_text;
 	size_t log_len;
 	/* settings, by PUT /_world/config */
-	char role[64], access_key[64], secret_key[64], session_token[256], creds_code[64];
-	char expired_token[256]; /* the session token before the present one */
+	char role[64], access_key[64], secret_key[64], session_token[TOKEN_BYTES_MAX], creds_code[64];
+	char expired_token[TOKEN_BYTES_MAX]; /* the session token before the present one */
 	long creds_live_s;
 	bool is_metadata_off, has_metadata_tags;
 	bool log_quiet;	     /* S3 requests are not logged */

@@ -17,9 +17,9 @@
 
 struct credential {
 	char access_key[64], date[16], region[64], service[32], signed_headers[1024], signature[80];
-	char at[32], token[256]; /* x-amz-date and the session token, "" */
-	bool is_url;		 /* presigned: all of it is in the query */
-	long live_s;		 /* from `at` on */
+	char at[32], token[TOKEN_BYTES_MAX]; /* x-amz-date and the session token, "" */
+	bool is_url;			     /* presigned: all of it is in the query */
+	long live_s;			     /* from `at` on */
 };
 
 static void hex(const unsigned char *data, size_t len, char *out) {
