@@ -141,6 +141,25 @@ def test_a_killed_run_goes_on_and_a_failed_one_does_not(image):
     wait_until(lambda: "10-base.yaml:1:1" in m.console(), 10, f"the reason on the console: {m.console()}")
 
 
+def test_stopped_is_no_failure_and_the_next_boot_goes_on(image):
+    m = image(SLOW)
+    m.boot(until="test -e /begun")
+    m.sh("systemctl stop dsagent")
+    assert show(m, "ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", "NRestarts") == {
+        "ActiveState": "inactive", "SubState": "dead", "Result": "success", "ExecMainCode": "1", "ExecMainStatus": "143", "NRestarts": "0"}
+    assert "Active: inactive (dead)" in m.run("systemctl", "status", "dsagent", code=3).stdout
+    assert m.sh("systemctl list-units --failed --plain --no-legend 'dsagent*'; systemctl is-enabled dsagent") == "enabled\n"
+    assert status(m)["status"] == "interrupted"
+    m.sh("rm /begun; touch /go")
+    m.run("systemctl", "poweroff", code=None)
+    m.process.wait(60)
+    m.log.close()
+    m.boot(until="test -e /begun")
+    until(m, "ready")
+    until_over(m)
+    assert m.sh("wc -l </ran").strip() == "1" and show(m, "Result")["Result"] == "success"
+
+
 def test_the_last_tags_arrive_before_the_service_ends(image, world):
     env = f"Environment=AWS_EC2_METADATA_SERVICE_ENDPOINT={world.url} AWS_ENDPOINT_URL_EC2={world.url} NO_PROXY=127.0.0.1\n"
     world.faults("CreateTags status=503 code=RequestLimitExceeded count=4")
