@@ -13,12 +13,12 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/boot.h"
+#include "cli/boot_unit.h"
 #include "cli/cli.h"
 #include "cli/config.h"
 #include "cli/context.h"
 #include "cli/packaged.h"
 #include "cli/remote.h"
-#include "engine/run.h"
 #include "fmt/diag.h"
 #include "recipe/facts.h"
 #include "report/report.h"
@@ -26,55 +26,13 @@
 #include "sys/unit.h"
 
 #define SERVICE "dsagent.service"
-#define SERVICE_BINARY "/usr/bin/dsagent"
 /* pam_motd(8): a script that Debian and Ubuntu run at every login, a file that Amazon Linux shows. */
 #define MOTD_SCRIPT "/etc/update-motd.d/99-dsagent"
 #define MOTD_LINK "/etc/motd.d/99-dsagent"
-/* Questions and a reload during a busy boot take seconds. */
-#define SYSTEMD_MS (3LL * 60 * 1000)
-#define PATH_BYTES_MAX 4096
 /* What `apply --boot` says before it has a status to say it in. */
 #define LOG_PATH "/var/lib/dsagent/boot.log"
 /* A script of user-data waits for it, and cloud-init for the script. */
 #define COMPLAIN_MS (15LL * 1000)
-
-static int make_machine(struct context *ctx, const struct fs_root *root, struct machine *ret_machine, struct err *err) {
-	const struct facts *facts = NULL;
-	int rc = context_facts(ctx, &facts, err);
-	if (rc) return rc;
-	*ret_machine = (struct machine){.root = root,
-					.env = run_environment(facts, ctx->env, &ctx->arena),
-					.deadline_at_ms = clock_mono_ms() + SYSTEMD_MS,
-					.arena = &ctx->arena};
-	return 0;
-}
-
-/*
- * Where this program lies, under its release's name too (dsagent-x86_64). It may have been started by a loader, or its
- * file replaced since ("… (deleted)"): then by PATH.
- */
-static const char *own_path(struct context *ctx, const struct fs_root *root) {
-	char path[PATH_BYTES_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-	path[n > 0 ? n : 0] = '\0';
-	const char *slash = strrchr(path, '/');
-	bool is_own = slash && str_starts(slash, "/dsagent") && !str_ends(path, " (deleted)");
-	if (is_own || exec_find(root, "dsagent", path, sizeof path)) return arena_strdup(&ctx->arena, path);
-	return SERVICE_BINARY;
-}
-
-/* A packaged file, for a program that may lie elsewhere. */
-static int write_packaged(struct context *ctx, const struct fs_root *root, const char *packaged, const char *path,
-			  mode_t mode, struct err *err) {
-	struct fs_write how = {.mode = mode, .uid = (uid_t)-1, .gid = (gid_t)-1};
-	const char *binary = strstr(packaged, SERVICE_BINARY);
-	if (!binary) return err_set(err, ERR_STATE, "this dsagent was built with a %s that does not start it", path);
-	const char *text = arena_printf(&ctx->arena, "%.*s%s%s", (int)(binary - packaged), packaged,
-					own_path(ctx, root), binary + strlen(SERVICE_BINARY));
-	const char *dir = arena_dup(&ctx->arena, path, (size_t)(strrchr(path, '/') - path));
-	int rc = fs_mkdirs(root, dir, 0755, (uid_t)-1, (gid_t)-1, err);
-	return rc ? rc : fs_write(root, path, text, strlen(text), &how, err);
-}
 
 /* Where a login shows what there is; without it everything works, so nothing is said of a failure. */
 static void write_motd(struct context *ctx, const struct fs_root *root) {
@@ -83,7 +41,7 @@ static void write_motd(struct context *ctx, const struct fs_root *root) {
 	int rc = context_facts(ctx, &facts, &err);
 	if (rc || fs_exists(root, MOTD_SCRIPT) || fs_exists(root, MOTD_LINK)) return;
 	if (str_eq(facts->os.package_manager, "apt"))
-		rc = write_packaged(ctx, root, packaged_motd, MOTD_SCRIPT, 0755, &err);
+		rc = boot_write_packaged(ctx, root, packaged_motd, MOTD_SCRIPT, 0755, &err);
 	else {
 		rc = fs_mkdirs(root, "/etc/motd.d", 0755, (uid_t)-1, (gid_t)-1, &err);
 		if (!rc) rc = fs_symlink(root, MOTD_LINK, "/run/dsagent/motd", &err);
@@ -94,7 +52,7 @@ static void write_motd(struct context *ctx, const struct fs_root *root) {
 static int start_service(struct context *ctx, const struct fs_root *root, struct err *err) {
 	struct machine m;
 	struct unit_state state;
-	int rc = make_machine(ctx, root, &m, err);
+	int rc = boot_machine(ctx, root, &m, err);
 	if (!rc) rc = unit_show(&m, SERVICE, &state, err);
 	if (rc) return rc;
 	if (str_eq(state.load, "masked"))
@@ -102,7 +60,7 @@ static int start_service(struct context *ctx, const struct fs_root *root, struct
 			       SERVICE " is masked, somebody does not want it to run: `systemctl unmask " SERVICE
 				       "` takes that back");
 	if (!str_eq(state.load, "loaded")) {
-		rc = write_packaged(ctx, root, packaged_service, UNIT_DIR "/" SERVICE, 0644, err);
+		rc = boot_write_packaged(ctx, root, packaged_service, BOOT_UNIT, 0644, err);
 		if (!rc) rc = unit_reload(&m, err);
 	}
 	if (!rc) rc = unit_do(&m, "enable", SERVICE, err);
@@ -111,7 +69,7 @@ static int start_service(struct context *ctx, const struct fs_root *root, struct
 
 static int start_process(struct context *ctx, const struct fs_root *root, struct err *err) {
 	AUTO_CLOSE int log = -1;
-	const char *binary = own_path(ctx, root);
+	const char *binary = boot_own_path(ctx, root);
 	const char *argv[] = {binary, "apply", "--boot", ctx->root_dir ? "--root" : NULL, ctx->root_dir, NULL};
 	posix_spawnattr_t attr;
 	posix_spawn_file_actions_t files;
@@ -134,16 +92,11 @@ static int start_process(struct context *ctx, const struct fs_root *root, struct
 	return failed ? err_set_errno(err, failed, "cannot start %s", binary) : 0;
 }
 
-/* A tree that is no system of its own has no systemd, and the machine's has nothing to do with it. */
-static bool runs_systemd(const struct fs_root *root) {
-	return (fs_root_is_host(root) || root->is_system) && fs_exists(root, "/run/systemd/system");
-}
-
 int boot_check_idle(struct context *ctx, const struct fs_root *root, struct err *err) {
 	struct machine m;
 	struct unit_state state;
-	if (!runs_systemd(root)) return 0; /* apply waits for its turn by itself */
-	int rc = make_machine(ctx, root, &m, err);
+	if (!boot_has_systemd(root)) return 0; /* apply waits for its turn by itself */
+	int rc = boot_machine(ctx, root, &m, err);
 	if (!rc) rc = unit_show(&m, SERVICE, &state, err);
 	if (rc) return rc;
 	if (!str_eq(state.active, "active")) return 0;
@@ -154,7 +107,7 @@ int boot_check_idle(struct context *ctx, const struct fs_root *root, struct err 
 }
 
 int boot_start(struct context *ctx, const struct fs_root *root, const char **ret_how, struct err *err) {
-	bool is_service = runs_systemd(root);
+	bool is_service = boot_has_systemd(root);
 	write_motd(ctx, root);
 	int rc = is_service ? start_service(ctx, root, err) : start_process(ctx, root, err);
 	if (rc) return rc;

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/boot.h"
+#include "cli/boot_unit.h"
 #include "cli/cli.h"
 #include "cli/context.h"
 #include "cli/opt.h"
@@ -31,8 +32,8 @@ static const struct opt_verb verb = {
 		"Forgets what dsagent has done here: its state, its runs with their logs, the manifest. What the "
 		"steps\n"
 		"put in place stays; the next apply looks at all of it anew.\n"
-		"With --image also whatever else dsagent keeps of this instance, and its script in cloud-init's "
-		"folder.",
+		"With --image also whatever else dsagent keeps of this instance, its script in cloud-init's folder,\n"
+		"and the dsagent.service that `boot` wrote, unless it has recipes of the image to start.",
 	.opts = opts,
 	.example = "sudo dsagent clean --image",
 	.has_json = true,
@@ -98,6 +99,7 @@ static int remove_scripts(struct clean *c, struct err *err) {
 static int forget_instance(struct clean *c, struct err *err) {
 	int rc = remove_all_in(c, c->paths.state_dir, c->paths.run_dir, err);
 	if (!rc) rc = remove_path(c, BOOT_RECIPE, err);
+	if (!rc) rc = boot_forget_unit(c->ctx, c->root, &c->removed, err);
 	return rc ? rc : remove_scripts(c, err);
 }
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import tree_hash, wait_until
+from harness import TOP, tree_hash, wait_until
 
 TWO = "recipe: two\nsteps:\n  - {name: Talk, run: 'echo one; echo two >&2'}\n  - {name: More, run: 'echo three'}\n"
 SLOW = "recipe: slow\nsteps:\n  - {name: First, run: 'echo first'}\n  - {name: Second, run: 'echo begun; touch MARK; while [ ! -e GO ]; do sleep 0.05; done; echo gone on'}\n"
@@ -73,6 +73,45 @@ def test_clean_image_leaves_nothing_of_the_instance(agent):
     assert "removed /var/lib/cloud/instance/scripts/part-001\n" in out
     assert names_below(agent.state_dir) == [] and [p.name for p in real.iterdir()] == ["part-002"]
     assert (etc / "10-base.yaml").exists(), "the image's own recipes are what it is for"
+
+
+UNIT = (TOP / "packaging/dsagent.service").read_text()
+UNIT_PATH, LINK = "/etc/systemd/system/dsagent.service", "/etc/systemd/system/multi-user.target.wants/dsagent.service"
+CHANGED = f"dsagent: warning: {UNIT_PATH} stays: it is not what this dsagent writes there; remove it if the image shall not have it\n"
+HOLDS = f"dsagent: warning: {UNIT_PATH} stays: it starts what /etc/dsagent/recipes.d/ still holds (10-base.yaml)\n"
+
+
+@pytest.mark.parametrize("unit, target, recipes, removed, says", [
+    (UNIT, UNIT_PATH, ["user-data.yaml"], [UNIT_PATH, LINK], ""),
+    (UNIT.replace("/usr/bin/dsagent", "/opt/dsagent/bin/dsagent"), UNIT_PATH, ["user-data.yaml"], [UNIT_PATH, LINK], ""),
+    (UNIT, None, [], [UNIT_PATH], ""),
+    (UNIT, "/usr/lib/systemd/system/dsagent.service", ["user-data.yaml"], [UNIT_PATH], ""),  # a package's, enabled
+    (UNIT, UNIT_PATH, ["10-base.yaml", "user-data.yaml"], [], HOLDS),
+    (UNIT + "Nice=5\n", UNIT_PATH, ["user-data.yaml"], [], CHANGED),
+    (UNIT.replace("RestartSec=30", "RestartSec=5"), UNIT_PATH, [], [], CHANGED),
+    (UNIT.replace("/usr/bin/dsagent", "/usr/bin/nice dsagent"), UNIT_PATH, [], [], CHANGED),
+    ("-> /dev/null", None, [], [], CHANGED),
+    (None, UNIT_PATH, ["user-data.yaml"], [], ""),
+])
+def test_clean_image_takes_back_the_unit_that_boot_wrote(agent, unit, target, recipes, removed, says):
+    def put(path, text):
+        place = agent.tree / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(text[3:]) if text.startswith("-> ") else place.write_text(text)
+
+    if unit:
+        put(UNIT_PATH, unit)
+    if target:
+        put(LINK, f"-> {target}")
+    put("/usr/lib/systemd/system/dsagent.service", UNIT)
+    for name in recipes:
+        put(f"/etc/dsagent/recipes.d/{name}", TWO)
+    run = agent.run("clean", "--image")
+    assert run.err == says
+    own = [f"removed {path}" for path in (["/etc/dsagent/recipes.d/user-data.yaml"] if "user-data.yaml" in recipes else []) + removed]
+    assert run.out.splitlines() == (own or ["nothing to remove"])
+    left = {p for p, was in ((UNIT_PATH, unit), (LINK, target)) if was} - set(removed)
+    assert {p for p in (UNIT_PATH, LINK) if os.path.lexists(f"{agent.tree}{p}")} == left
 
 
 def test_clean_image_does_not_leave_by_a_link(agent, tmp_path):

@@ -70,6 +70,31 @@ def test_an_image_by_bake_and_an_instance_of_it(machine, world, tmp_path):
     assert world.tags()["dsagent:recipe"].startswith("team@")
 
 
+def test_an_image_of_a_machine_that_user_data_was_run_on(machine, world):
+    """What it says is gone is gone: the image knows neither the recipe nor a service of it, and takes user-data of its own."""
+    m = machine
+    m.boot()
+    m.run("dsagent", "boot", m.recipe(RECIPE))
+    until(m, "ready")
+    until_over(m)
+    assert "enabled" in m.sh("systemctl is-enabled dsagent")
+    wanted = "/etc/systemd/system/dsagent.service", "/etc/systemd/system/multi-user.target.wants/dsagent.service"
+    said = m.sh("dsagent clean --image")
+    for path in ("/etc/dsagent/recipes.d/user-data.yaml", *wanted):
+        assert f"removed {path}\n" in said, said
+    assert m.sh("systemctl show -p LoadState,NeedDaemonReload dsagent") == "LoadState=not-found\nNeedDaemonReload=no\n"
+    m.run("systemctl", "poweroff", code=None)
+    m.process.wait(60)
+    m.log.close()
+    world.metadata("meta-data/instance-id i-0fedcba9876543210")
+    m.boot()
+    assert status(m) == "none" and m.sh("cat /ran; systemctl list-units --all --plain --no-legend 'dsagent*'") == "x\n"
+    m.run("dsagent", "boot", m.recipe(RECIPE))
+    until(m, "ready")
+    until_over(m)
+    assert m.sh("cat /ran; systemctl is-enabled dsagent") == "x\nx\nenabled\n"
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
