@@ -20,6 +20,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/source/debian/source"
 cp "$here"/control "$here"/rules "$here"/copyright "$here"/dsagent.* "$work/source/debian/"
 echo '3.0 (native)' >"$work/source/debian/source/format"
+[ -n "$note" ] || sh "$top/packaging/static/notices.sh" dep5 >>"$work/source/debian/copyright"
 [ -z "$note" ] || printf ' .\n %s\n' "$note" >>"$work/source/debian/control"
 cat >"$work/source/debian/changelog" <<END
 dsagent ($version) unstable; urgency=medium

@@ -18,7 +18,7 @@ rpm deb: $(B)/dsagent $(if $(BIN),,dist-static)
 # Only what is not there: `make static` is for whoever has changed something.
 dist-static:
 	@for arch in $(DIST_ARCHES); do \
-		[ -f build/static/dsagent-$$arch ] || $(MAKE) --no-print-directory static STATIC_ARCH=$$arch || exit; done
+		{ [ -f build/static/dsagent-$$arch ] && [ -f $(STATIC_NOTICES) ]; } || $(MAKE) --no-print-directory static STATIC_ARCH=$$arch || exit; done
 
 # user-data.sh has changed: so do the templates that carry it.
 templates:

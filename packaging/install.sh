@@ -1,7 +1,7 @@
 #!/bin/sh
 # install.sh install ROOT PREFIX PROGRAM HOST-PROGRAM KIND…: puts what packaging/files lists below ROOT, PREFIX in the
 #   place of /usr, of the kinds that are named. HOST-PROGRAM runs here and knows its own manual: PROGRAM need not.
-# install.sh rpm-files: the same list as rpm's %files has it.
+# install.sh rpm-files PROGRAM: the same list as rpm's %files has it.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -9,6 +9,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # Every row, wildcards in FROM expanded: KIND MODE PATH FROM.
 rows() {
 	grep -v '^#' "$top/packaging/files" | while read -r kind mode path from; do
+		[ "$from" != notices ] || [ -f "$notices" ] || continue
 		case $path in
 		*/) (cd "$top" && for one in $from; do echo "$kind $mode $path${one##*/} $one"; done) ;;
 		*) echo "$kind $mode $path $from" ;;
@@ -32,6 +33,7 @@ put() { # KIND MODE PATH FROM
 	fi
 	case $4 in
 	program) cp "$program" "$tmp" ;;
+	notices) cp "$notices" "$tmp" ;;
 	man) page "$3" ;;
 	"-> "*)
 		install -d -m 0755 "${to%/*}"
@@ -46,6 +48,7 @@ put() { # KIND MODE PATH FROM
 
 case $1 in
 rpm-files)
+	notices=$(dirname "$2")/THIRD-PARTY-NOTICES
 	rows | while read -r kind _ path _; do
 		case $kind in
 		dir) echo "%dir $path" ;;
@@ -56,7 +59,7 @@ rpm-files)
 	done
 	;;
 install)
-	root=$2 prefix=$3 program=$4 host=$5
+	root=$2 prefix=$3 program=$4 host=$5 notices=$(dirname "$4")/THIRD-PARTY-NOTICES
 	shift 5
 	kinds=" $* "
 	tmp=$(mktemp)

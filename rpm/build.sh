@@ -12,8 +12,10 @@ note=$(sh "$top/packaging/linkage.sh" "$program")
 mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+license=Apache-2.0
+[ -n "$note" ] || license=$(sh "$top/packaging/static/notices.sh" spdx)
 set -- --define "_topdir $work" --define "agent_version $version" --define "agent_top $top" \
-	--define "agent_program $program" --define "agent_host $host" \
+	--define "agent_license $license" --define "agent_program $program" --define "agent_host $host" \
 	--define "agent_day $(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" '+%a %b %d %Y')"
 [ -z "$note" ] || set -- "$@" --define "agent_note $note"
 rpmbuild -bb --quiet --target "$arch-linux" "$@" --define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \

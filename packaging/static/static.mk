@@ -3,6 +3,8 @@ STATIC_ARCH  ?= $(shell uname -m)
 STATIC_ARCHS := x86_64 aarch64
 STATIC       := build/static/$(STATIC_ARCH)
 STATIC_BIN   := build/static/dsagent-$(STATIC_ARCH)
+# What the libraries want handed on with it, of either architecture.
+STATIC_NOTICES := build/static/THIRD-PARTY-NOTICES
 STATIC_LIBS  := -lcurl -lcares -lssl -lcrypto -lyaml -ljansson -lexpat -larchive -lzstd -llzma -lz -lpthread -lm
 STATIC_LD     = -static-pie -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=none$(STATIC_RELR)
 # Small relocations; for aarch64 binutils have them from 2.43 on.
@@ -25,7 +27,7 @@ STATIC_MAKE = PATH="$(CURDIR)/$(STATIC)/bin:$$PATH" nice -n 10 $(MAKE) -s --no-p
 
 .PHONY: static static-all static-deps static-unit static-reproducible sbom \
 	test-static test-static-smoke test-static-aarch64
-static: $(STATIC_BIN)
+static: $(STATIC_BIN) $(STATIC_NOTICES)
 
 static-all:
 	@sh packaging/deps.sh install static
@@ -47,11 +49,15 @@ $(STATIC_BIN): static-deps
 		else sh packaging/static/gate.sh $@.part $(STATIC_MAX) $(STATIC_XZ_MAX) $(CURDIR) && mv $@.part $@; fi
 	@printf '  %s: %s bytes\n' $@ "$$(wc -c <$@)"
 
+$(STATIC_NOTICES): $(addprefix packaging/static/,manifest notices.sh rows.awk) | static-deps
+	@sh packaging/static/notices.sh texts build/static/src > $@.part
+	@mv $@.part $@
+
 # Built once more in another folder, deeper, with another -j, umask, home and time zone: the same, bit for bit.
 static-reproducible: $(STATIC_BIN)
 	@sh packaging/static/reproducible.sh $(STATIC_ARCH) $(STATIC_BIN)
 
-sbom: $(STATIC_BIN)
+sbom: $(STATIC_BIN) $(STATIC_NOTICES)
 	@python3 packaging/static/sbom.py --sources build/static/src --version $(VERSION) --arch $(STATIC_ARCH) \
 		--compiler "$$($(STATIC_STRIP:%strip=%gcc) -dumpfullversion)" $(STATIC_BIN) > $(STATIC_BIN).cdx.json.part
 	@mv $(STATIC_BIN).cdx.json.part $(STATIC_BIN).cdx.json

@@ -26,11 +26,21 @@ FOLDERS = ["/etc/dsagent", "/etc/dsagent/recipes.d", "/usr/share/dsagent", "/usr
 DEB_LOGIN = {"/etc/update-motd.d/99-dsagent": "755"}
 RPM_LOGIN = ("/etc/motd.d/99-dsagent", "/run/dsagent/motd")
 LICENSE = {"/usr/share/licenses/dsagent/LICENSE": "644"}  # in a DEB it is in the copyright file
+# With a program that has the notices of its libraries beside it.
+RPM_NOTICES = {"/usr/share/licenses/dsagent/THIRD-PARTY-NOTICES": "644"}
+DEB_NOTICES = {"/usr/share/doc/dsagent/THIRD-PARTY-NOTICES.gz": "644"}
 DEB_DOC = {"/usr/share/doc/dsagent/changelog.gz": "644", "/usr/share/doc/dsagent/copyright": "644",
            "/usr/share/lintian/overrides/dsagent": "644"}
 
 # Starts the program with the libraries that the rigs put beside it.
 WRAPPER = b'#!/bin/sh\nexec /opt/rig-libs/loader --library-path /opt/rig-libs /opt/rig-libs/dsagent "$@"\n'
+
+
+def libraries():
+    """What the static program is linked from: the fields of the manifest, a dictionary each."""
+    blocks = re.split(r"\n\s*\n", (TOP / "packaging/static/manifest").read_text())
+    found = [dict(re.findall(r"^([a-z0-9-]+): (.*)$", block, re.M)) for block in blocks]
+    return [fields for fields in found if "name" in fields and fields.get("use") != "tests"]
 
 
 def the_program():

@@ -1,5 +1,6 @@
 """The packages themselves: contents, architectures, manual pages, linters. What they do to a system: tests/rig/test_package_*.py."""
 
+import gzip
 import re
 import shutil
 import subprocess
@@ -23,9 +24,10 @@ def run(*command, **how):
 def static_program(tmp_path_factory):
     """The release's own where it has been built, else one that links as it does: linters judge the package."""
     release = TOP / f"build/static/dsagent-{run('uname', '-m').strip()}"
-    if release.exists():
+    if release.exists() and (release.parent / "THIRD-PARTY-NOTICES").exists():
         return release
     folder = tmp_path_factory.mktemp("stand-in")
+    (folder / "THIRD-PARTY-NOTICES").write_text("as long as a document that Debian packs\n" * 200)
     (folder / "main.c").write_text("int main(void) { return 0; }\n")
     run("cc", "-static-pie", "-s", "-o", folder / "dsagent", folder / "main.c")
     run("objcopy", "-R", ".comment", folder / "dsagent")
@@ -55,13 +57,34 @@ def contents(package):
 
 def test_what_is_in_them(packages):
     files, folders = contents(packages["rpm"])
-    assert files == {**packaged.FILES, **packaged.LICENSE} and folders == packaged.FOLDERS
+    assert files == {**packaged.FILES, **packaged.LICENSE, **packaged.RPM_NOTICES} and folders == packaged.FOLDERS
     assert f"{packaged.RPM_LOGIN[0]} -> {packaged.RPM_LOGIN[1]}" in run("rpm", "-qlvp", packages["rpm"])
     files, folders = contents(packages["deb"])
-    assert files == {**packaged.FILES, **packaged.DEB_DOC, **packaged.DEB_LOGIN}
+    assert files == {**packaged.FILES, **packaged.DEB_DOC, **packaged.DEB_LOGIN, **packaged.DEB_NOTICES}
     assert [f for f in folders if "/dsagent" in f] == sorted([*packaged.FOLDERS, "/usr/share/doc/dsagent"])
     assert run("rpm", "-qp", "--configfiles", packages["rpm"]) == "/etc/dsagent/dsagent.yaml\n"
     assert run("dpkg-deb", "-I", packages["deb"], "conffiles") == "/etc/dsagent/dsagent.yaml\n/etc/update-motd.d/99-dsagent\n"
+
+
+def in_deb(package, path):
+    archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True).stdout
+    return subprocess.run(["tar", "-xO", f".{path}"], input=archive, capture_output=True, check=True).stdout
+
+
+def test_the_licences_of_what_is_inside(packages, static_program):
+    """The RPM's field, the DEB's copyright file, and in both the libraries' own notices."""
+    notices = static_program.parent / "THIRD-PARTY-NOTICES"
+    names = [f"({f['license']})" if " OR " in f["license"] else f["license"] for f in packaged.libraries()]
+    assert run("rpm", "-qp", "--qf", "%{LICENSE}", packages["rpm"]) == " AND ".join(dict.fromkeys(["Apache-2.0", *names]))
+    assert run("rpm", "-qp", "--licensefiles", packages["rpm"]).split() == [*packaged.LICENSE, *packaged.RPM_NOTICES]
+    row, = [line for line in run("rpm", "-qp", "--dump", packages["rpm"]).splitlines() if line.split()[0] in packaged.RPM_NOTICES]
+    assert row.split()[3] == packaged.sha256(notices)
+    path, = packaged.DEB_NOTICES
+    assert gzip.decompress(in_deb(packages["deb"], path)) == notices.read_bytes()
+    copyright_file = in_deb(packages["deb"], "/usr/share/doc/dsagent/copyright").decode()
+    assert re.findall(r"^Files: (.*)\nCopyright: .*\nLicense: (.*)$", copyright_file, re.M) == \
+        [("*", "Apache-2.0"), *((f"{f['name']}-{f['version']}/*", f["license"].replace(" OR ", " or ")) for f in packaged.libraries())]
+    assert copyright_file.count(path) == len(packaged.libraries())
 
 
 def test_make_install_is_the_same(tmp_path):
@@ -94,11 +117,13 @@ def test_a_machine_of_another_kind_and_the_same_bytes_twice(tmp_path):
         assert packaged.sha256(package) == packaged.sha256(again), f"{kind}: not reproducible"
 
 
-def test_what_is_not_static_is_labelled(tmp_path, packages):
+def test_what_is_not_static_is_labelled(tmp_path, packages, static_program):
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
     assert "NOT FOR RELEASE" in run("dpkg-deb", "-f", packaged.build("deb", "1", "/bin/true", tmp_path), "Description")
     assert "NOT FOR RELEASE" in run("rpm", "-qpi", packaged.build("rpm", "1", script, tmp_path))
+    alone = shutil.copy(static_program, tmp_path / "dsagent")
+    assert "the notices of the libraries in it are missing" in run("dpkg-deb", "-f", packaged.build("deb", "1", alone, tmp_path), "Description")
     assert "NOT FOR RELEASE" not in run("dpkg-deb", "-f", packages["deb"], "Description") + run("rpm", "-qpi", packages["rpm"])
 
 
