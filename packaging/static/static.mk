@@ -25,7 +25,7 @@ STATIC_MAKE = PATH="$(CURDIR)/$(STATIC)/bin:$$PATH" nice -n 10 $(MAKE) -s --no-p
 	PKG_CFLAGS='-isystem $(CURDIR)/$(STATIC)/include' ALL_LDFLAGS='$(STATIC_LD)' \
 	PKG_LIBS='$(CURDIR)/$(STATIC)/lib/mimalloc.o -L$(CURDIR)/$(STATIC)/lib $(STATIC_LIBS)'
 
-.PHONY: static static-all static-deps static-unit static-reproducible sbom \
+.PHONY: static static-all static-deps static-news static-unit static-reproducible sbom \
 	test-static test-static-smoke test-static-aarch64
 static: $(STATIC_BIN) $(STATIC_NOTICES)
 
@@ -62,6 +62,9 @@ sbom: $(STATIC_BIN) $(STATIC_NOTICES)
 		--compiler "$$($(STATIC_STRIP:%strip=%gcc) -dumpfullversion)" $(STATIC_BIN) > $(STATIC_BIN).cdx.json.part
 	@mv $(STATIC_BIN).cdx.json.part $(STATIC_BIN).cdx.json
 	@echo '  $(STATIC_BIN).cdx.json'
+
+static-news:
+	@sh packaging/static/news.sh
 
 # The unit tests, linked as the program is; arc_test makes .xz archives, which this libarchive only reads.
 STATIC_UNIT = $(filter-out %/arc_test,$(UNIT_SRC:%.c=$(STATIC)/agent/%))
