@@ -1,12 +1,12 @@
 #!/bin/sh
-# User-data that puts dsagent onto a fresh EC2 instance and starts a recipe there, for whoever pastes user-data into the
-# console. Fill in three values and the recipe below; all of it together may have 16,384 bytes. `dsagent userdata` writes
-# the same script without its comments, the values filled in and the recipe packed.
+#! User-data: fetches dsagent, checks its SHA-256, has it do the recipe at the end (packed: base64 -d | gzip -dc shows it).
+# For whoever pastes user-data into the console: fill in three values and the recipe below; all of it together may have
+# 16,384 bytes. `dsagent userdata` writes the same script without these comments, the values filled in and the recipe packed.
 #
 # Where the program is: s3://BUCKET/KEY, which the instance's role may read, or https://..., a presigned URL too; {arch}
-# in it becomes x86_64 or aarch64. Empty: it is on the AMI.
+# in it becomes x86_64 or aarch64. One that is on the AMI already is taken as it is; then all three may stay empty.
 agent=''
-# Their SHA-256 (sha256sum FILE prints it); one may stay empty when no such instance is started.
+# Their SHA-256, as sha256sum or Get-FileHash prints it; one may stay empty when no such instance is started.
 x86_64=''
 aarch64=''
 
@@ -24,12 +24,17 @@ meta() {
 		curl -fsS -m 5 -H "X-aws-ec2-metadata-token: $token" "$imds/$1"
 }
 
-# Says why on stderr, which cloud-init keeps, on the console, which `aws ec2 get-console-output` shows, and in tags where
-# the aws command can set some.
+# On stderr, which cloud-init keeps in /var/log/cloud-init-output.log, and on the console, which `aws ec2 get-console-output`
+# shows.
+say() {
+	echo "dsagent user-data$1" >&2
+	[ ! -c /dev/console ] || printf 'dsagent user-data%s\r\n' "$1" >/dev/console 2>/dev/null
+}
+
+# The end, and why; in tags too where the aws command can set some.
 fail() {
 	[ -z "$tmp" ] || rm -f "$tmp"
-	echo "dsagent user-data failed: $1" >&2
-	[ ! -c /dev/console ] || printf 'dsagent user-data failed: %s\r\n' "$1" >/dev/console 2>/dev/null
+	say " failed: $1"
 	if command -v aws >/dev/null && id=$(meta meta-data/instance-id) && region=$(meta meta-data/placement/region); then
 		text=$(printf %.250s "$1" | tr -c 'A-Za-z0-9 ./:_@+-' ' ')
 		timeout 60 aws ec2 create-tags --region "$region" --resources "$id" --tags \
@@ -127,17 +132,23 @@ fetch() {
 	*) sum='' ;;
 	esac
 	[ -n "$agent" ] || fail 'dsagent is not on this AMI, and the user-data names no place to fetch it from'
+	sum=$(printf %s "${sum%% *}" | tr A-F a-f)
 	[ -n "$sum" ] || fail "the user-data has no SHA-256 of dsagent for $arch"
 	place
-	for try in 1 2 3 4 5 6; do
-		[ "$try" = 1 ] || sleep "${DSAGENT_RETRY_SECONDS:-$((try * 6))}"
-		# The last line says why; with certificates curl adds some of advice.
-		why=$(download 2>&1) || { why="download: $(printf '%s\n' "$why" | sed '/^More details here/,$d' | tail -n 1)"; continue; }
-		got=$(sha256sum <"$tmp")
-		[ "${got%% *}" != "$sum" ] || { why=''; break; }
-		why="its SHA-256 is ${got%% *} and should be $sum"
+	for pause in 12 18 24 30 36 ''; do
+		if why=$(download 2>&1); then
+			got=$(sha256sum <"$tmp")
+			[ "${got%% *}" != "$sum" ] || break
+			why="its SHA-256 is ${got%% *} and should be $sum"
+		else
+			# The last line says why; with certificates curl adds some of advice.
+			why="download: $(printf '%s\n' "$why" | sed '/^More details here/,$d' | tail -n 1)"
+		fi
+		[ -n "$pause" ] || fail "${url%%\?*}: $why"
+		pause=${DSAGENT_RETRY_SECONDS:-$pause}
+		say ": ${url%%\?*}: $why; again in $pause s"
+		sleep "$pause"
 	done
-	[ -z "$why" ] || fail "${url%%\?*}: $why"
 	chmod 755 "$tmp"
 	why=$("$tmp" version 2>&1) || fail "${url%%\?*} does not run here: $why"
 	bin=${tmp%/*}/dsagent

@@ -166,6 +166,16 @@ class StubBox:
         assert done.returncode == code, done
         return done
 
+    def failed(self, shell, agent=None, **how):
+        """Why all six tries failed, as the last one says it; nothing is left of them."""
+        lines = self.run(shell, agent, code=1, **how).stderr.splitlines()
+        url = (agent or f"{self.server.url}/tools/dsagent-{MACHINE}").partition("?")[0]
+        assert len(lines) == 6 and all(re.fullmatch(re.escape(f"dsagent user-data: {url}: ") + ".*; again in 0 s", l) for l in lines[:5]), lines
+        begin = f"dsagent user-data failed: {url}: "
+        assert lines[5].startswith(begin), lines[5]
+        assert self.left() == [] and not self.given.exists(), "nothing half-done"
+        return lines[5][len(begin):]
+
     def left(self):
         return sorted(str(p.relative_to(f)) for f in self.folders if f.exists() for p in f.rglob("*") if p.is_file())
 

@@ -75,15 +75,6 @@ def signs(box, store, request):
 WRONG_SUM = {MACHINE: hashlib.sha256(b"another").hexdigest()}
 
 
-def failed(box, agent, **how):
-    """Why, as it is said; and nothing is left of it."""
-    done = box.run(["dash"], agent=agent, code=1, **how)
-    begin = f"dsagent user-data failed: {agent.partition('?')[0]}: "
-    assert done.stderr.startswith(begin) and done.stderr.count("\n") == 1, done.stderr
-    assert box.left() == [] and not box.given.exists(), "nothing half-done"
-    return done.stderr[len(begin):-1]
-
-
 def test_the_role_may_read_it(box, store, signs):
     box.run(["dash"], agent=f"s3://{store.bucket}/tools/dsagent-{{arch}}")
     assert (box.bin / "dsagent").read_bytes() == store.program and box.left() == ["dsagent"]
@@ -99,7 +90,7 @@ HEAD = "fatal error: An error occurred ({}) when calling the HeadObject operatio
 ])
 def test_what_the_role_may_not_or_cannot_read(box, store, world, signs, key, curl, aws):
     agent = f"s3://{store.bucket}/{key}"
-    assert failed(box, agent) == "download: " + {"curl": curl, "aws": aws}[signs]
+    assert box.failed(["dash"], agent) == "download: " + {"curl": curl, "aws": aws}[signs]
     if signs == "aws":
         tags = world.tags()
         assert tags["dsagent:status"] == "failed" and tags["dsagent:error"].startswith(f"{agent}: download: fatal error"), tags
@@ -108,7 +99,7 @@ def test_what_the_role_may_not_or_cannot_read(box, store, world, signs, key, cur
 def test_aws_fails_and_curl_says_why(box, store):
     """Where both are there, the second has its turn."""
     box.tool("aws", "echo no >&2; exit 1\n")
-    assert failed(box, f"s3://{store.bucket}/tools/nowhere") == "download: HTTP 404 NoSuchKey: The specified key does not exist"
+    assert box.failed(["dash"], f"s3://{store.bucket}/tools/nowhere") == "download: HTTP 404 NoSuchKey: The specified key does not exist"
 
 
 @pytest.mark.parametrize("config, says", [
@@ -118,24 +109,24 @@ def test_aws_fails_and_curl_says_why(box, store):
 ])
 def test_keys_that_s3_does_not_know(box, store, world, config, says):
     world.config(*store.role(), *config)
-    assert failed(box, f"s3://{store.bucket}/{KEY}") == f"download: {says}"
+    assert box.failed(["dash"], f"s3://{store.bucket}/{KEY}") == f"download: {says}"
 
 
 def test_a_clock_that_s3_does_not_take(box, store):
     box.env.update(faketime(3))
-    said = failed(box, f"s3://{store.bucket}/{KEY}")
+    said = box.failed(["dash"], f"s3://{store.bucket}/{KEY}")
     assert said.startswith("download: HTTP 403 RequestTimeTooSkewed: ") and "; its clock says " in said and ", this one " in said, said
 
 
 def test_another_program_than_was_meant(box, store):
     right = hashlib.sha256(store.program).hexdigest()
-    assert failed(box, f"s3://{store.bucket}/{KEY}", sums=WRONG_SUM) == f"its SHA-256 is {right} and should be {WRONG_SUM[MACHINE]}"
+    assert box.failed(["dash"], f"s3://{store.bucket}/{KEY}", sums=WRONG_SUM) == f"its SHA-256 is {right} and should be {WRONG_SUM[MACHINE]}"
 
 
 def test_a_connection_that_is_cut(box, store):
     with cut_short(store.server.url, 60000) as url:
         box.env["AWS_ENDPOINT_URL_S3"] = url
-        assert failed(box, f"s3://{store.bucket}/{KEY}").startswith("download: curl: (")
+        assert box.failed(["dash"], f"s3://{store.bucket}/{KEY}").startswith("download: curl: (")
 
 
 # ---- presigned: the address is all that is needed
@@ -159,15 +150,15 @@ def test_a_presigned_url(box, store, presigned):
     ({"key": "tools/nowhere"}, "HTTP 404 NoSuchKey: The specified key does not exist", "wget ended with 8: HTTP 404 Not Found"),
 ])
 def test_a_presigned_url_that_is_refused(box, store, presigned, what, curl, wget):
-    said = failed(box, store.presigned(**what))
+    said = box.failed(["dash"], store.presigned(**what))
     assert said == "download: " + {"curl": curl, "wget": wget}[presigned]
 
 
 def test_a_presigned_url_that_was_changed(box, store):
     """Another key than was signed for."""
-    said = failed(box, store.presigned().replace(KEY, PRIVATE))
+    said = box.failed(["dash"], store.presigned().replace(KEY, PRIVATE))
     assert said.startswith("download: HTTP 403 SignatureDoesNotMatch: The request signature we calculated does not match "), said
 
 
 def test_a_presigned_url_of_another_program(box, store, presigned):
-    assert failed(box, store.presigned(), sums=WRONG_SUM).endswith(f"should be {WRONG_SUM[MACHINE]}")
+    assert box.failed(["dash"], store.presigned(), sums=WRONG_SUM).endswith(f"should be {WRONG_SUM[MACHINE]}")
