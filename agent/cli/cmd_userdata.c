@@ -1,9 +1,11 @@
 #include "aws/fetch.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "cli/agent_file.h"
+#include "cli/agent_url.h"
 #include "cli/cli.h"
 #include "cli/context.h"
 #include "cli/opt.h"
@@ -78,30 +80,15 @@ static const char *choose_format(const struct userdata *u, enum userdata_format 
 	return arena_printf(&u->ctx->arena, "--format is script, mime or cloud-config, not '%s'", u->opts.format);
 }
 
-/* Before 8.9 curl signs other characters of a path wrongly. */
-static bool is_plain_s3(const char *url) {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/{}-";
-	const char *path = url + strlen("s3://");
-	return path[strspn(path, plain)] == '\0' && strchr(path, '/') && path[0] != '/' && !str_ends(path, "/");
-}
-
 /* What is wrong with --agent by itself, NULL for nothing. */
 static const char *check_agent(const struct userdata *u) {
 	const char *agent = u->opts.agent;
 	if (str_eq(agent, "ami")) return u->opts.files.count ? "--agent-file goes with an address, not with ami" : NULL;
-	if (!str_starts(agent, "s3://") && !str_starts(agent, "https://"))
-		return "--agent is ami, s3://BUCKET/KEY or https://...";
-	for (const char *p = agent; *p; p++)
-		if (*p <= ' ' || *p > '~' || strchr("'\"\\`$", *p))
-			return "--agent: an address has no blanks, quotes, dollars or letters beyond ASCII";
-	if (str_starts(agent, "s3://") && !is_plain_s3(agent))
-		return "--agent: s3://BUCKET/KEY with a key of letters, digits and . _ - / alone, which every curl "
-		       "signs well";
-	if (!u->opts.files.count)
-		return "the instance must know what it fetches: give a copy of the program by --agent-file FILE, once "
-		       "per "
-		       "architecture";
-	return NULL;
+	const char *wrong = agent_url_check(agent, &u->ctx->arena);
+	if (!wrong && !u->opts.files.count)
+		wrong = "the instance must know what it fetches: give a copy of the program by --agent-file FILE, once "
+			"per architecture";
+	return wrong;
 }
 
 static int read_agent_files(struct userdata *u, struct err *err) {
@@ -182,6 +169,16 @@ static void warn_of_secrets(const struct userdata *u) {
 			      "and by whoever may describe it\n",
 			      var->name);
 	}
+}
+
+static void warn_of_end(const struct userdata *u) {
+	char text[CLOCK_ISO8601_SIZE];
+	int64_t ends_at = agent_url_ends_at(u->opts.agent);
+	if (!ends_at) return;
+	(void)fprintf(stderr,
+		      "dsagent: warning: the address of --agent holds until %s at most: an instance that starts later "
+		      "cannot fetch dsagent; an s3:// address holds as long as the instance's role may read it\n",
+		      clock_iso8601(ends_at * 1000, text));
 }
 
 static void add_packed(const struct userdata *u, struct buf *out) {
@@ -268,6 +265,7 @@ static int userdata(struct userdata *u) {
 	if (!rc && out.len > USERDATA_BYTES_MAX) rc = too_long(u, &out, &err);
 	if (rc) return cli_fail(EXIT_USAGE, &err);
 	warn_of_secrets(u);
+	warn_of_end(u);
 	(void)fprintf(stderr, "dsagent: user-data of %zu bytes; EC2 takes %d\n", out.len, USERDATA_BYTES_MAX);
 	return cli_print(&out);
 }

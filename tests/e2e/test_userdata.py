@@ -123,6 +123,9 @@ def test_too_long_is_refused_with_what_to_do(agent, tmp_path):
     (["--agent", "s3://b/a b"], "no blanks"),
     (["--agent", "s3://b/a+b"], "letters, digits"),
     (["--agent", "s3://bucket"], "s3://BUCKET/KEY"),
+    (["--agent", "https://x/{arch}?X-Amz-Algorithm=a&X-Amz-Signature=c0ffee"], "a presigned address is signed for one file"),
+    (["--agent", "https://x/y?X-Amz-Date=20200229T235959Z&X-Amz-Expires=3600&X-Amz-Signature=c0ffee"],
+     "this presigned address has ended at 2020-03-01T00:59:59Z: presign it anew"),
     (["--agent-file", "INTEL"], "not with ami"),
     (["--agent", "s3://b/k", "--agent-file", "INTEL", "--agent-file", "ARM"], "write {arch}"),
     (["--agent", S3, "--agent-file", "INTEL", "--agent-file", "INTEL"], "two --agent-file are for x86_64"),
@@ -156,6 +159,19 @@ def test_warnings(agent, tmp_path):
     assert "warning: 'key' is a secret" in run.err and "hunter2" not in run.err
     run = agent.run("userdata", agent.recipe(RECIPE), "--agent", S3, "--agent-file", elf(tmp_path, 62, dynamic=True))
     assert "warning: " in run.err and "take a static one" in run.err
+
+
+@pytest.mark.parametrize("query, until", [
+    ("?X-Amz-Date=20990101T230000Z&X-Amz-Expires=7200&X-Amz-Signature=c0ffee", "2099-01-02T01:00:00Z"),
+    ("?X-Amz-Expires=604800&x=y&X-Amz-Date=20990101T000000Z", "2099-01-08T00:00:00Z"),
+    ("?X-Amz-Date=20990101T230000Z", None), ("?X-Amz-Date=yesterday&X-Amz-Expires=1", None),
+    ("?X-Amz-Date=20990101T230000Z&X-Amz-Expires=soon", None), ("", None),
+])
+def test_how_long_a_presigned_address_holds(agent, tmp_path, query, until):
+    run = agent.run("userdata", agent.recipe(RECIPE), "--agent", f"https://x/y{query}", "--agent-file", elf(tmp_path, 62))
+    said = run.err.splitlines()[:-1]
+    assert said == ([f"dsagent: warning: the address of --agent holds until {until} at most: an instance that starts later cannot "
+                     "fetch dsagent; an s3:// address holds as long as the instance's role may read it"] if until else [])
 
 
 # ---- the script
