@@ -186,10 +186,14 @@ def test_from_s3_as_the_role_may(instance, world, tmp_path):
         world.config(*keys)
         return files
 
-    def script(agent, sum_=hashlib.sha256(program).hexdigest()):
-        return filled(agent, **{MACHINE: sum_}, recipe=RECIPE)
+    def script(agent, sum_=None):
+        return filled(agent, **{MACHINE: sum_ or hashlib.sha256(program).hexdigest()}, recipe=RECIPE)
 
-    m, cloud = instance(script("s3://bucket-1/tools/dsagent-{arch}"), has_dsagent=False, prepare=prepare)
+    def made(agent):
+        """By the command, where the program is one that it takes: the static one."""
+        return userdata(tmp_path, "--agent", agent, "--agent-file", BINARY).decode() if program[:4] == b"\x7fELF" else script(agent)
+
+    m, cloud = instance(made("s3://bucket-1/tools/dsagent-{arch}"), has_dsagent=False, prepare=prepare)
     check_launch(m, world)
     installed = "sha256sum </usr/bin/dsagent; stat -c %a /usr/bin/dsagent; ls -A /usr/bin | grep -c dsagent"
     assert m.sh(installed) == f"{hashlib.sha256(program).hexdigest()}  -\n755\n1\n"
@@ -202,11 +206,11 @@ def test_from_s3_as_the_role_may(instance, world, tmp_path):
         (stores[0].presigned(hours_ago=2, url=here), None, "download: HTTP 403 AccessDenied: Request has expired"),
         (stores[0].presigned(url=here), "0" * 64, f"its SHA-256 is {hashlib.sha256(program).hexdigest()} and should be {'0' * 64}"),
     ]:
-        m.recipe(script(agent, sum_) if sum_ else script(agent), "user-data")
+        m.recipe(script(agent, sum_), "user-data")
         m.run("sh", "/shared/user-data", code=1)
         line = f"dsagent user-data failed: {agent.partition('?')[0]}: {says}\n"
         wait_until(lambda line=line: line in console(m), 20, f"{line!r} on the console: {m.console()}")
         assert m.sh("ls -A /usr/bin /usr/local/bin /opt | grep dsagent | wc -l").strip() == "0"
-    m.recipe(script(stores[0].presigned(url=here)), "user-data")
+    m.recipe(made(stores[0].presigned(url=here)), "user-data")
     m.run("sh", "/shared/user-data")
     assert m.sh(installed) == f"{hashlib.sha256(program).hexdigest()}  -\n755\n1\n"
