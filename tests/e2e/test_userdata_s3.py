@@ -11,7 +11,7 @@ import pytest
 
 from agent_store import KEY, PRIVATE, Store
 from s3 import real_names
-from stubbox import MACHINE, box, box_of, system_tools  # noqa: F401  (fixtures)
+from stubbox import MACHINE, SHELLS, box, box_of, system_tools  # noqa: F401  (fixtures)
 from test_userdata_days import faketime
 
 
@@ -79,6 +79,13 @@ def test_the_role_may_read_it(box, store, signs):
     box.run(["dash"], agent=f"s3://{store.bucket}/tools/dsagent-{{arch}}")
     assert (box.bin / "dsagent").read_bytes() == store.program and box.left() == ["dsagent"]
     assert box.given.exists() and box.server.seen == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_curl_signs_in_every_shell(box, store, shell):
+    assert box.failed(shell, agent=f"s3://{store.bucket}/{PRIVATE}") == "download: HTTP 403 AccessDenied: Access Denied; the role is box"
+    box.run(shell, agent=f"s3://{store.bucket}/{KEY}")
+    assert (box.bin / "dsagent").read_bytes() == store.program and box.given.exists()
 
 
 HEAD = "fatal error: An error occurred ({}) when calling the HeadObject operation: "
