@@ -92,9 +92,18 @@ static bool is_transient(int status, const char *code) {
 }
 
 static enum err_code code_of(int status, const char *code) {
-	static const char *const denied[] = {
-		"AccessDenied",	      "UnauthorizedOperation", "AuthFailure", "OptInRequired",
-		"InvalidAccessKeyId", "SignatureDoesNotMatch", "Blocked",     NULL};
+	static const char *const denied[] = {"AccessDenied",
+					     "UnauthorizedOperation",
+					     "AuthFailure",
+					     "OptInRequired",
+					     "InvalidAccessKeyId",
+					     "SignatureDoesNotMatch",
+					     "Blocked",
+					     "ExpiredToken",
+					     "InvalidToken",
+					     "ExpiredTokenException",
+					     "InvalidClientTokenId",
+					     NULL};
 	static const char *const absent[] = {"NoSuchKey", "NoSuchBucket", NULL};
 
 	if (is_transient(status, code)) return ERR_REMOTE;

@@ -242,7 +242,7 @@ int cmd_ls(struct context *ctx, int argc, char **argv) {
 	int rc = is_buckets ? list_buckets(ctx, &l, &err) : list_objects(ctx, &l, args.items[0], &err);
 	if (!rc && o.sums_up && !is_buckets) sum_up(&l);
 	(void)fflush(stdout); /* a reader that is gone has seen enough */
-	if (rc == -ERR_INVALID) return cli_fail(EXIT_USAGE, &err);
+	if (rc == -ERR_INVALID && !l.has_failed) return cli_fail(EXIT_USAGE, &err); /* else it is S3's word */
 	if (rc) return cli_fail(EXIT_STEP_FAILED, &err);
 	if (!is_buckets && !l.objects && !l.prefixes) return EXIT_STEP_FAILED;
 	return EXIT_OK_;

@@ -33,6 +33,12 @@ static const struct {
 	 "UnauthorizedOperation",
 	 "HTTP 403 UnauthorizedOperation: You may not.",
 	 0},
+	{"a token that has expired, and there is no other",
+	 {{POST, 400, NULL, S3("ExpiredToken", "The provided token has expired.", "")}},
+	 -ERR_DENIED,
+	 "ExpiredToken",
+	 "HTTP 400 ExpiredToken: The provided token has expired.",
+	 0},
 	{"not there",
 	 {{POST, 400, NULL, EC2("InvalidInstanceID.NotFound", "No i-1")}},
 	 -ERR_NOT_FOUND,
@@ -207,7 +213,7 @@ static void renews_an_expired_token_once(void **state) {
 
 	(void)state;
 	aws_world_start(&w, script, env, false);
-	assert_int_equal(aws_call(&w.aws, &post, &body, NULL, &err), -ERR_INVALID);
+	assert_int_equal(aws_call(&w.aws, &post, &body, NULL, &err), -ERR_DENIED);
 	aws_world_stop(&w);
 	assert_string_equal(err.msg, "HTTP 400 ExpiredToken: old again");
 	assert_null(lo_difference(&w.lo));
