@@ -22,8 +22,13 @@ struct fields {
 	char message[MESSAGE_MAX];
 };
 
+/** The first of its kind, on one line, cut to size at a character's end: it is shown. */
 static void copy(char *out, size_t size, const char *text) {
-	if (!*out) (void)snprintf(out, size, "%.*s", (int)(size - 1), text); /* cut on purpose */
+	if (*out) return;
+	(void)snprintf(out, size, "%.*s", (int)(size - 1), text); /* cut on purpose */
+	out[str_utf8_prefix(out, size)] = '\0';
+	for (char *p = out; *p; p++)
+		if (iscntrl((unsigned char)*p)) *p = ' ';
 }
 
 static int on_element(const char *path, const char *text, void *arg) {
@@ -35,14 +40,11 @@ static int on_element(const char *path, const char *text, void *arg) {
 	return 0;
 }
 
-/** Cuts what helps nobody and makes one line of the rest. */
+/** Cuts what helps nobody. */
 static void tidy(char *message) {
 	char *encoded = strstr(message, " Encoded authorization failure message");
 
 	if (encoded) *encoded = '\0';
-	message[str_utf8_prefix(message, MESSAGE_MAX)] = '\0';
-	for (char *p = message; *p; p++)
-		if (iscntrl((unsigned char)*p)) *p = ' ';
 }
 
 /** True when text begins with word, after white space. */

@@ -189,6 +189,17 @@ def test_ls(box, bucket):
     assert box.run("ls", f"s3://{bucket}/none", code=1).out == ""
 
 
+@pytest.mark.parametrize("fault, args", [
+    ("ListBuckets status=400 code=ExpiredToken", ()),
+    ("ListObjectsV2 status=400 code=ExpiredToken", ("s3://bkt",)),
+    ("ListObjectsV2 status=400 code=InvalidArgument", ("s3://bkt",)),
+])
+def test_what_s3_refuses_is_not_wrong_usage(box, world, fault, args):
+    world.faults(fault)
+    assert "HTTP 400 " + fault.rpartition("=")[2] in box.run("ls", *args, code=1).err
+    assert box.run("ls", "--endpoint-url", "nonsense", *args, code=2).err
+
+
 @pytest.mark.parametrize("config", [
     "[default]\nendpoint_url = {url}\nregion = us-east-1\n",
     "[default]\nendpoint_url = http://127.0.0.1:1\nregion = us-east-1\nservices = here\n[services here]\ns3 =\n  endpoint_url = {url}\n",

@@ -11,8 +11,8 @@ FUZZ         ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fu
 FUZZ_FLAGS   = -max_len=16384 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1
 FUZZ_CFLAGS  = -std=c17 -D_GNU_SOURCE -Iagent -Itests/fuzz -include base/banned.h -g -O1 $(WARN) -Wno-format-nonliteral -MMD -MP \
                $(PKG_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FUZZ_SRC     = $(sort $(wildcard agent/base/*.c agent/fmt/*.c agent/recipe/cond*.c) agent/io/arc.c \
-               $(addprefix agent/aws/,s3_page.c s3_file.c s3key.c s3filter.c s3url.c s3index_record.c sigv4.c) \
+FUZZ_SRC     = $(sort $(wildcard agent/base/*.c agent/fmt/*.c agent/recipe/cond*.c) agent/io/arc.c agent/io/http_answer.c agent/io/http_date.c \
+               $(addprefix agent/aws/,s3_page.c s3_file.c s3key.c s3filter.c s3url.c s3index_record.c sigv4.c call_decode.c) \
                $(addprefix agent/sys/gpu_,kmsg.c kmsg_text.c smi_csv.c) \
                $(addprefix agent/steps/python_,req.c version.c marker.c))
 # What told runs are made of; the look of the page is the build's.
