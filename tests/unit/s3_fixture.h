@@ -57,6 +57,7 @@ static inline void fx_clear(struct s3_fixture *f) {
 	tree_close(&f->tree);
 }
 
+static inline void fx_add(struct s3_fixture *f, const char *fmt, ...) FORMAT(2, 3);
 static inline void fx_add(struct s3_fixture *f, const char *fmt, ...) {
 	size_t len = strlen(f->text);
 	va_list args;
