@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "aws/s3.h"
 #include "base/buf.h"
@@ -91,9 +93,23 @@ static void remove_stale(const struct s3_journal *j) {
 	(void)closedir(dir); /* only read */
 }
 
+/** Where memory is the disk, room is looked for alone: fallocate would make all pages, as slowly as writing them is. */
+static int reserve_memory(const struct s3_journal *j, int64_t size, const struct statfs *fs) {
+	struct stat st;
+
+	if (fstat(j->file.fd, &st) != 0) return -1;
+	if ((uint64_t)size <= (uint64_t)st.st_blocks * 512 + (uint64_t)fs->f_bavail * (uint64_t)fs->f_bsize) return 0;
+	errno = ENOSPC;
+	return -1;
+}
+
 /** Room for all of it now, rather than an error in the middle. */
 static int reserve(const struct s3_journal *j, int64_t size, struct err *err) {
-	if (fallocate(j->file.fd, FALLOC_FL_KEEP_SIZE, 0, size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+	struct statfs fs;
+	bool is_memory = fstatfs(j->file.fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+	int rc = is_memory ? reserve_memory(j, size, &fs) : fallocate(j->file.fd, FALLOC_FL_KEEP_SIZE, 0, size);
+
+	if (rc != 0 && errno != EOPNOTSUPP && errno != ENOSYS)
 		return err_set_errno(err, errno, "cannot reserve %lld bytes for '%s'", (long long)size, j->file.name);
 	if (ftruncate(j->file.fd, size) != 0)
 		return err_set_errno(err, errno, "cannot make '%s' %lld bytes long", j->file.name, (long long)size);

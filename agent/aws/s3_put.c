@@ -30,6 +30,8 @@ static int open_file(struct s3_putting *p, struct err *err) {
 	int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (p->spec.follows_link ? 0 : O_NOFOLLOW);
 
 	p->fd = openat(p->spec.dir_fd, p->spec.name, flags);
+	if (p->fd < 0 && errno == ELOOP && !p->spec.follows_link)
+		return err_set(err, ERR_INVALID, "'%s' is a symbolic link, and links are not followed", p->spec.name);
 	if (p->fd < 0) return err_set_errno(err, errno, "cannot open '%s'", p->spec.name);
 	if (fstat(p->fd, &p->st) != 0) return err_set_errno(err, errno, "cannot look at '%s'", p->spec.name);
 	if (!S_ISREG(p->st.st_mode)) return err_set(err, ERR_INVALID, "'%s' is not a regular file", p->spec.name);
