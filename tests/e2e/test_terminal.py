@@ -39,6 +39,8 @@ def box(agent):
     yield start
     for screen in screens:
         screen.close()
+    for name in ("tools", "python", "r", "data"):  # a run outlives its terminal
+        start.go(name)
 
 
 def still(text):
