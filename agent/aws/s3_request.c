@@ -174,7 +174,7 @@ static int start(struct s3_request *r, struct err *err) {
 static void end(struct s3_request *r, struct err *err) {
 	forget_try(r);
 	r->payload_hash = NULL;
-	if (err && r->attempt > 1) (void)err_wrap(err, "after %u tries", r->attempt);
+	if (err && r->attempt > 1 && err->code != ERR_CANCELLED) (void)err_wrap(err, "after %u tries", r->attempt);
 	r->on_end(r, err);
 }
 
