@@ -29,5 +29,6 @@ bench-s3: $(B)/dsagent $(B)/tests/world $(B)/tests/tree $(B)/tests/discard $(S3_
 s3-kill: $(B)/dsagent $(B)/tests/world $(B)/tests/tree $(VENV)/.made
 	S3_KILLS=1000 $(TEST_ENV) $(PYTEST) tests/e2e/test_s3_kill.py $(ARGS)
 
-s3-soak: $(B)/dsagent $(B)/tests/world $(B)/tests/tree $(VENV)/.made
-	S3_SOAK=1000000 $(TEST_ENV) $(PYTEST) -s tests/e2e/test_s3_soak.py $(ARGS)
+s3-soak: $(B)/tests/world $(B)/tests/tree $(VENV)/.made
+	@$(MAKE) --no-print-directory static
+	S3_SOAK=1000000 DSAGENT_BUILD=$(B) DSAGENT=$(STATIC_BIN) $(PYTEST) -s tests/e2e/test_s3_soak.py $(ARGS)
