@@ -4,49 +4,33 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/fifo.h"
 #include "base/mem.h"
 #include "io/http_multi.h"
 
-struct list {
-	struct s3_job *first, *last;
-};
+typedef FIFO(struct s3_job) job_list;
 
 struct s3_worker {
 	struct http_multi *multi;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t has_work, has_done;
-	struct list work, done; /* below the lock, like the next two */
-	bool is_busy;		/* with one that is in neither list */
+	job_list work, done; /* below the lock, like the next two */
+	bool is_busy;	     /* with one that is in neither list */
 	bool is_ending;
 };
 
-static void append(struct list *list, struct s3_job *job) {
-	job->next = NULL;
-	if (list->last)
-		list->last->next = job;
-	else
-		list->first = job;
-	list->last = job;
-}
+static void do_one(struct s3_worker *w) {
+	struct s3_job *job = w->work.first;
 
-static struct s3_job *pop(struct list *list) {
-	struct s3_job *job = list->first;
-
-	if (!job) return NULL;
-	list->first = job->next;
-	if (!list->first) list->last = NULL;
-	return job;
-}
-
-static void do_job(struct s3_worker *w, struct s3_job *job) {
+	fifo_drop(&w->work);
 	w->is_busy = true;
 	(void)pthread_mutex_unlock(&w->lock);
 	job->rc = job->work(job, &job->err);
 	(void)pthread_mutex_lock(&w->lock);
 	w->is_busy = false;
 	if (!w->done.first) http_multi_wake(w->multi); /* else it was told, and takes all that it finds */
-	append(&w->done, job);
+	fifo_push(&w->done, job);
 	(void)pthread_cond_signal(&w->has_done);
 }
 
@@ -55,10 +39,8 @@ static void *run(void *arg) {
 
 	(void)pthread_mutex_lock(&w->lock); /* fails only for a lock that is none */
 	while (!w->is_ending) {
-		struct s3_job *job = pop(&w->work);
-
-		if (job)
-			do_job(w, job);
+		if (w->work.first)
+			do_one(w);
 		else
 			(void)pthread_cond_wait(&w->has_work, &w->lock);
 	}
@@ -102,7 +84,7 @@ void s3_worker_free(struct s3_worker *w) {
 
 void s3_worker_submit(struct s3_worker *w, struct s3_job *job) {
 	(void)pthread_mutex_lock(&w->lock);
-	append(&w->work, job);
+	fifo_push(&w->work, job);
 	(void)pthread_cond_signal(&w->has_work);
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -118,12 +100,12 @@ bool s3_worker_wait(struct s3_worker *w) {
 }
 
 void s3_worker_collect(struct s3_worker *w) {
-	struct list done;
+	job_list done;
 
 	if (!w) return;
 	(void)pthread_mutex_lock(&w->lock);
 	done = w->done;
-	w->done = (struct list){0};
+	w->done = (job_list){0};
 	(void)pthread_mutex_unlock(&w->lock);
 	for (struct s3_job *job = done.first, *next; job; job = next) {
 		next = job->next;

@@ -4,6 +4,7 @@
 
 #include "aws/s3index.h"
 #include "base/err.h"
+#include "base/fifo.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -24,8 +25,8 @@ struct page {
 struct piece {
 	struct s3source *source;
 	struct s3_listing *listing; /* NULL once it has ended */
-	struct page *first, *last;
-	size_t pages;
+	FIFO(struct page) pages;
+	size_t count; /* of them */
 	bool is_begun, has_ended, is_paused;
 };
 
@@ -81,7 +82,7 @@ static struct page *copy_page(const struct s3source *s, const struct s3_page *fr
 }
 
 static bool is_far_ahead(const struct piece *p) {
-	return p->source->count == 1 && p->pages >= PAGES_AHEAD; /* others end by themselves */
+	return p->source->count == 1 && p->count >= PAGES_AHEAD; /* others end by themselves */
 }
 
 static bool on_page(const struct s3_page *from, void *arg) {
@@ -93,12 +94,8 @@ static bool on_page(const struct s3_page *from, void *arg) {
 		fail(p->source, &err);
 		return true;
 	}
-	if (p->last)
-		p->last->next = page;
-	else
-		p->first = page;
-	p->last = page;
-	p->pages++;
+	fifo_push(&p->pages, page);
+	p->count++;
 	p->is_paused = is_far_ahead(p);
 	return !p->is_paused;
 }
@@ -158,11 +155,10 @@ struct s3source *s3source_open(struct s3 *s3, const char *prefix, const struct s
 }
 
 static void free_pages(struct piece *p) {
-	for (struct page *page = p->first, *next; page; page = next) {
-		next = page->next;
+	for (struct page *page; (page = p->pages.first);) {
+		fifo_drop(&p->pages);
 		free(page);
 	}
-	p->first = p->last = NULL;
 }
 
 void s3source_free(struct s3source *s) {
@@ -174,11 +170,9 @@ void s3source_free(struct s3source *s) {
 
 /* Drops pages that were read; resumes what was paused for them. */
 static void drop_read(struct s3source *s, struct piece *p) {
-	while (p->first && p->first->at == p->first->count) {
-		struct page *page = p->first;
-		p->first = page->next;
-		if (!p->first) p->last = NULL;
-		p->pages--;
+	for (struct page *page; (page = p->pages.first) && page->at == page->count;) {
+		fifo_drop(&p->pages);
+		p->count--;
 		free(page);
 	}
 	if (p->is_paused && p->listing && !is_far_ahead(p)) {
@@ -202,8 +196,8 @@ enum s3source_state s3source_peek(struct s3source *s, const struct s3_object **r
 		struct piece *p = &s->ring[s->piece % PIECES_AT_ONCE];
 		drop_read(s, p);
 		if (s->has_failed) return S3SOURCE_FAILED;
-		if (p->first) {
-			*ret_object = &p->first->objects[p->first->at];
+		if (p->pages.first) {
+			*ret_object = &p->pages.first->objects[p->pages.first->at];
 			return check_order(s, *ret_object);
 		}
 		if (!p->has_ended) return S3SOURCE_WAITS;
@@ -214,7 +208,7 @@ enum s3source_state s3source_peek(struct s3source *s, const struct s3_object **r
 }
 
 void s3source_pop(struct s3source *s) {
-	struct page *page = s->ring[s->piece % PIECES_AT_ONCE].first;
+	struct page *page = s->ring[s->piece % PIECES_AT_ONCE].pages.first;
 	const struct s3_object *o = &page->objects[page->at++];
 	(void)snprintf(s->last_key, sizeof s->last_key, "%s", o->key); /* S3_KEY_MAX holds for all */
 	s->has_last = true;

@@ -20,20 +20,14 @@ struct s3item *s3item_new(struct s3sync *s, const char *path, int64_t size, int6
 }
 
 void s3queue_push(struct s3queue *q, struct s3item *item) {
-	item->next = NULL;
-	if (q->last)
-		q->last->next = item;
-	else
-		q->first = item;
-	q->last = item;
+	fifo_push(&q->items, item);
 	q->count++;
 }
 
 struct s3item *s3queue_pop(struct s3queue *q) {
-	struct s3item *item = q->first;
+	struct s3item *item = q->items.first;
 	if (!item) return NULL;
-	q->first = item->next;
-	if (!q->first) q->last = NULL;
+	fifo_drop(&q->items);
 	q->count--;
 	return item;
 }

@@ -13,6 +13,7 @@
 #include "aws/s3walk.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/fifo.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "fmt/digest.h"
@@ -37,7 +38,7 @@ struct s3item {
 
 /** A list of items, first in, first out. */
 struct s3queue {
-	struct s3item *first, *last;
+	FIFO(struct s3item) items;
 	size_t count;
 };
 
