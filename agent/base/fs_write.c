@@ -21,6 +21,14 @@ static void temp_name(char name[TEMP_NAME_SIZE]) {
 	(void)snprintf(name, TEMP_NAME_SIZE, ".dsagent-%016" PRIx64, clock_random(UINT64_MAX)); /* fits */
 }
 
+/* Another name while what was tried with the last one found it taken; tries begins at 0. */
+static bool next_name(int *tries, int rc, char name[TEMP_NAME_SIZE]) {
+	if (*tries == TEMP_TRIES || (*tries > 0 && (rc >= 0 || errno != EEXIST))) return false;
+	++*tries;
+	temp_name(name);
+	return true;
+}
+
 static int write_all(int fd, const char *data, size_t len) {
 	while (len > 0) {
 		ssize_t n = write(fd, data, len);
@@ -36,10 +44,8 @@ static int write_all(int fd, const char *data, size_t len) {
 static int open_named(int dir_fd, char name[TEMP_NAME_SIZE]) {
 	int fd = -1;
 
-	for (int i = 0; i < TEMP_TRIES && fd < 0 && (i == 0 || errno == EEXIST); i++) {
-		temp_name(name);
+	for (int tries = 0; next_name(&tries, fd, name);)
 		fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	}
 	return fd;
 }
 
@@ -60,10 +66,7 @@ static int link_temp(int fd, int dir_fd, char name[TEMP_NAME_SIZE]) {
 	int rc = -1;
 
 	(void)snprintf(of_fd, sizeof of_fd, FD_DIR "/%d", fd); /* fits */
-	for (int i = 0; i < TEMP_TRIES && rc < 0 && (i == 0 || errno == EEXIST); i++) {
-		temp_name(name);
-		rc = linkat(AT_FDCWD, of_fd, dir_fd, name, AT_SYMLINK_FOLLOW);
-	}
+	for (int tries = 0; next_name(&tries, rc, name);) rc = linkat(AT_FDCWD, of_fd, dir_fd, name, AT_SYMLINK_FOLLOW);
 	if (rc < 0) *name = '\0';
 	return rc;
 }
@@ -113,10 +116,7 @@ int fs_symlink(const struct fs_root *root, const char *path, const char *target,
 
 	if (rc < 0) return err_wrap(err, "cannot link %s%s", fs_prefix(root), path);
 	rc = -1;
-	for (int i = 0; i < TEMP_TRIES && rc < 0 && (i == 0 || errno == EEXIST); i++) {
-		temp_name(temp);
-		rc = symlinkat(target, spot.dir_fd, temp);
-	}
+	for (int tries = 0; next_name(&tries, rc, temp);) rc = symlinkat(target, spot.dir_fd, temp);
 	if (rc < 0) return fs_fail(root, "link", path, errno, err);
 	if (renameat(spot.dir_fd, temp, spot.dir_fd, spot.name) < 0) {
 		int errnum = errno;
