@@ -224,7 +224,10 @@ static int list_buckets(struct context *ctx, struct listing *l, struct err *err)
 		.total_timeout_ms = 60000,
 	};
 	int rc = s3_cli_aws(ctx, &l->o->s3, &aws, err);
-	if (!rc) rc = aws_call(aws, &req, &answer, NULL, err);
+	if (!rc) {
+		rc = aws_call(aws, &req, &answer, NULL, err);
+		l->has_failed = rc != 0;
+	}
 	if (rc) return err_wrap(err, "s3:ListAllMyBuckets");
 	l->arena = &ctx->arena;
 	return xml_parse(buf_str(&answer), answer.len, on_bucket, l, err);

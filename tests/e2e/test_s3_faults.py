@@ -377,23 +377,51 @@ def test_an_anonymous_bucket(box, world):
     assert result.code == 0 or "credentials" in result.err.lower(), result
 
 
+def test_what_s3_refuses_is_no_wrong_usage(box, world):
+    made(world, "count=1 size=1")
+    for fault, args in (("ListBuckets", ["ls"]), ("ListObjectsV2", ["ls", "s3://bkt"])):
+        world.faults(f"{fault} status=400 code=InvalidRequest")
+        assert "InvalidRequest" in box.run(*args, code=1).err
+
+
 # ---- local trouble ------------------------------------------------------------------------------------------------------
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
-def test_a_full_disk_stops_at_once(box, world):
+@pytest.fixture
+def in_memory(box):
+    """Makes the box's folder a tmpfs; "0" is one without a limit."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    box.data.mkdir()
+    yield lambda size: subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(box.data)], check=True)
+    subprocess.run(["umount", str(box.data)], check=True)
+
+
+def test_a_full_disk_stops_at_once(box, world, in_memory):
     """aws-cli #1442: goes on for hours."""
     made(world, "prefix=d/ count=200 size=200000")
-    box.data.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(box.data)], check=True)
-    try:
-        result = box.sync("s3://bkt/", box.data, code=1, timeout=120)
-        assert "space" in result.err.lower(), result
-        assert world.counters()["GetObject"] < 150 and box.temporaries() == []
-        manifest = {line.rsplit(" ", 1)[1]: line.rsplit(" ", 1)[0] for line in world.manifest("bkt").splitlines()}
-        whole = (line.rsplit(" ", 1) for line in tree_lines(box.data).splitlines())
-        assert all(manifest[path] == sums for sums, path in whole)
-    finally:
-        subprocess.run(["umount", str(box.data)], check=True)
+    in_memory("4m")
+    result = box.sync("s3://bkt/", box.data, code=1, timeout=120)
+    assert "space" in result.err.lower(), result
+    assert world.counters()["GetObject"] < 150 and box.temporaries() == []
+    manifest = {line.rsplit(" ", 1)[1]: line.rsplit(" ", 1)[0] for line in world.manifest("bkt").splitlines()}
+    whole = (line.rsplit(" ", 1) for line in tree_lines(box.data).splitlines())
+    assert all(manifest[path] == sums for sums, path in whole)
+
+
+def test_memory_without_a_limit_has_room(box, world, in_memory):
+    """Such a tmpfs says that it has no blocks, and none free."""
+    made(world, f"key=big size={40 * MB}")
+    in_memory("0")
+    box.sync("s3://bkt/", box.data)
+    assert is_equal(box, world) and box.temporaries() == []
+
+
+def test_a_large_file_is_refused_where_memory_has_no_room(box, world, in_memory):
+    made(world, f"key=big size={40 * MB}")
+    in_memory("30m")
+    result = box.sync("s3://bkt/", box.data, code=1)
+    assert "cannot reserve 40000000 bytes" in result.err, result
+    assert world.counters()["GetObject"] == 0 and os.listdir(box.data) == []
 
 
 def test_a_destination_that_cannot_be_written(box, world):
