@@ -110,8 +110,8 @@ struct s3 {
 	size_t sent_bulk;
 	struct s3_pace pace;
 	struct s3_patience patience[S3_LANES][2]; /* with answers that bring an object, and with the others */
-	int64_t turn_ms, awake_ms,
-		hurried_ms; /* of the loop: last turn, last return from elsewhere, last look at sent */
+	int64_t turn_ms, awake_ms;		  /* of the loop: its last turn, its last return from elsewhere */
+	int64_t hurried_ms;			  /* the last look at what is slow */
 	struct s3_stats stats;
 	struct s3_op *ops;
 	size_t active;

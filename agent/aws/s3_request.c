@@ -43,6 +43,7 @@ static void forget_try(struct s3_request *r) {
 	arena_clear(&r->arena);
 	r->headers.count = 0;
 	r->task = NULL;
+	r->payload_hash = NULL;
 }
 
 void s3_drop(struct s3_request *r) {
@@ -173,7 +174,6 @@ static int start(struct s3_request *r, struct err *err) {
 /** The last word. */
 static void end(struct s3_request *r, struct err *err) {
 	forget_try(r);
-	r->payload_hash = NULL;
 	if (err && r->attempt > 1 && err->code != ERR_CANCELLED) (void)err_wrap(err, "after %u tries", r->attempt);
 	r->on_end(r, err);
 }
@@ -202,7 +202,6 @@ static void judge(struct s3_request *r, struct err *err) {
 	int64_t now_ms = clock_mono_ms(), wait_ms;
 
 	forget_try(r);
-	r->payload_hash = NULL;
 	if (is_throttle(&r->failure)) {
 		s3->stats.throttled++;
 		s3_pace_slow(&s3->pace, now_ms);
@@ -328,7 +327,6 @@ static void hurry(struct s3 *s3, int64_t now_ms) {
 		http_multi_cancel(r->task);
 		s3_queue_leave(r);
 		forget_try(r);
-		r->payload_hash = NULL;
 		s3_queue_put(&s3->lanes[r->lane], r, S3_QUEUED);
 	}
 }

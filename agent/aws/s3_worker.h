@@ -9,7 +9,7 @@
 struct http_multi;
 struct s3_worker;
 
-/** Something to be done; first member of what it is about, which lives until on_done or the worker's end. */
+/** Something to be done; a member of what it is about, which lives until on_done or the worker's end. */
 struct s3_job {
 	struct s3_job *next;
 	int (*work)(struct s3_job *job, struct err *err); /* by the thread; touches nothing that the loop does */

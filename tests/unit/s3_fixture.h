@@ -38,11 +38,14 @@ static inline void fx_start(struct s3_fixture *f, const struct lo_row *script, s
 	fx_start_env(f, script, NULL, options);
 }
 
-static inline void fx_run(struct s3_fixture *f) {
+static inline void fx_turn(struct s3_fixture *f) {
 	struct err err = {0};
 
-	while (s3_active(f->s3))
-		if (s3_run(f->s3, 1000, &err) != 0) fail_msg("%s", err.msg);
+	if (s3_run(f->s3, 1000, &err) != 0) fail_msg("%s", err.msg);
+}
+
+static inline void fx_run(struct s3_fixture *f) {
+	while (s3_active(f->s3)) fx_turn(f);
 }
 
 /** Requests and the folder stay until fx_clear. */

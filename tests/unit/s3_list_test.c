@@ -159,8 +159,7 @@ static void pauses(void **state) {
 	fx_start(&f, script, (struct s3_options){0});
 	l = s3_list(f.s3, &(struct s3_list){.prefix = "p/", .on_page = pause_page, .on_end = fx_on_end, .arg = &f});
 	for (int i = 0; i < 2; i++) {
-		while (!strstr(f.text, i ? "p/b" : "p/a"))
-			if (s3_run(f.s3, 1000, &err) != 0) fail_msg("%s", err.msg);
+		while (!strstr(f.text, i ? "p/b" : "p/a")) fx_turn(&f);
 		assert_int_equal(s3_run(f.s3, 0, &err), 0);
 		assert_int_equal(s3_stats(f.s3)->requests, i + 1);
 		if (i == 0) s3_list_resume(f.s3, l);

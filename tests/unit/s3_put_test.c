@@ -182,15 +182,13 @@ static void sends(void **state) {
 static void notices_a_change(void **state) {
 	static const struct lo_row script[] = {
 		{PUT, 503, "Retry-After: 1\r\n", S3_ERROR("SlowDown")}, {PUT, 200, ETAG, ""}, {0}};
-	struct err err = {0};
 	struct s3_fixture f;
 
 	(void)state;
 	fx_start(&f, script, (struct s3_options){0});
 	write_file(&f, "f.json", "before", 6);
 	put(&f, (struct s3_put){0});
-	while (s3_stats(f.s3)->retries == 0)
-		if (s3_run(f.s3, 1000, &err) != 0) fail_msg("%s", err.msg);
+	while (s3_stats(f.s3)->retries == 0) fx_turn(&f);
 	write_file(&f, "f.json", "afterwards", 10);
 	fx_run(&f);
 	assert_int_equal(s3_stats(f.s3)->throttled, 1);
@@ -306,8 +304,7 @@ static void goes_on_with_an_upload(void **state) {
 		s3_close(f.s3);
 		assert_int_equal(s3_open(&options, &f.s3, &err), 0);
 		put(&f, (struct s3_put){0});
-		while (s3_stats(f.s3)->retries == 0)
-			if (s3_run(f.s3, 1000, &err) != 0) fail_msg("%s", err.msg);
+		while (s3_stats(f.s3)->retries == 0) fx_turn(&f);
 	}
 	s3_close(f.s3);
 	write_file(&f, "f.json", large, LARGE_SIZE); /* another time */
@@ -319,17 +316,32 @@ static void goes_on_with_an_upload(void **state) {
 	fx_clear(&f);
 }
 
-static void aborts_when_cancelled(void **state) {
-	static const struct lo_row script[] = {{CREATED}, LATER("1"), {ABORT, 204, NULL, ""}, {0}};
-	struct err err = {0};
+/* Cut once the upload was asked for: it is aborted when the reader has let go of the other parts. */
+static void aborts_when_the_file_shrinks(void **state) {
+	static const struct lo_row script[] = {{CREATED}, {ABORT, 204, NULL, ""}, {0}};
 	struct s3_fixture f;
 
 	(void)state;
 	fx_start(&f, script, (struct s3_options){0});
 	write_file(&f, "f.json", large, LARGE_SIZE);
 	put(&f, (struct s3_put){0});
-	while (s3_stats(f.s3)->retries == 0)
-		if (s3_run(f.s3, 1000, &err) != 0) fail_msg("%s", err.msg);
+	while (s3_stats(f.s3)->requests == 0) fx_turn(&f);
+	write_file(&f, "f.json", "short", 5);
+	fx_run(&f);
+	fx_stop(&f);
+	fx_check(&f, "shrunk", "busy: s3://bucket/k: 'f.json' changed while it was sent");
+	fx_clear(&f);
+}
+
+static void aborts_when_cancelled(void **state) {
+	static const struct lo_row script[] = {{CREATED}, LATER("1"), {ABORT, 204, NULL, ""}, {0}};
+	struct s3_fixture f;
+
+	(void)state;
+	fx_start(&f, script, (struct s3_options){0});
+	write_file(&f, "f.json", large, LARGE_SIZE);
+	put(&f, (struct s3_put){0});
+	while (s3_stats(f.s3)->retries == 0) fx_turn(&f);
 	s3_cancel(f.s3);
 	fx_run(&f);
 	fx_stop(&f);
@@ -386,6 +398,7 @@ int main(void) {
 		cmocka_unit_test(refuses_what_is_no_file),
 		cmocka_unit_test(sends_streams),
 		cmocka_unit_test(goes_on_with_an_upload),
+		cmocka_unit_test(aborts_when_the_file_shrinks),
 		cmocka_unit_test(aborts_when_cancelled),
 		cmocka_unit_test(deletes),
 		cmocka_unit_test(sizes_parts),

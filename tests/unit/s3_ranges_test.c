@@ -146,8 +146,7 @@ static void goes_on_with_a_large_file(void **state) {
 	tree_write(&f.tree, "/.f.dsagent.aaaaaa", "old", 0600);
 	tree_write(&f.tree, "/.f.dsagent.aaaaaa.journal", "old", 0600);
 	begin_large(&f);
-	while (s3_stats(f.s3)->requests < 3 || !has_noted(&f))
-		if (s3_run(f.s3, 1000, &err) != 0) fail_msg("%s", err.msg);
+	while (s3_stats(f.s3)->requests < 3 || !has_noted(&f)) fx_turn(&f);
 	s3_close(f.s3);
 	fx_add_files(&f);
 	assert_non_null(strstr(f.text, ".journal 600 "));
