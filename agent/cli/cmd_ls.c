@@ -212,6 +212,7 @@ static int list_buckets(struct context *ctx, struct listing *l, struct err *err)
 	static const struct retry_policy retry = {.base_ms = 200, .cap_ms = 5000, .budget_ms = 30000, .attempts = 4};
 	AUTO_BUF struct buf answer = {0};
 	struct aws *aws = NULL;
+	char code[64] = "";
 	struct aws_request req = {
 		.service = "s3",
 		.endpoint_url = l->o->s3.endpoint_url,
@@ -224,10 +225,8 @@ static int list_buckets(struct context *ctx, struct listing *l, struct err *err)
 		.total_timeout_ms = 60000,
 	};
 	int rc = s3_cli_aws(ctx, &l->o->s3, &aws, err);
-	if (!rc) {
-		rc = aws_call(aws, &req, &answer, NULL, err);
-		l->has_failed = rc != 0;
-	}
+	if (!rc) rc = aws_call(aws, &req, &answer, code, err);
+	l->has_failed = *code != '\0';
 	if (rc) return err_wrap(err, "s3:ListAllMyBuckets");
 	l->arena = &ctx->arena;
 	return xml_parse(buf_str(&answer), answer.len, on_bucket, l, err);

@@ -191,6 +191,7 @@ def test_ls(box, bucket):
 
 @pytest.mark.parametrize("fault, args", [
     ("ListBuckets status=400 code=ExpiredToken", ()),
+    ("ListBuckets status=400 code=InvalidArgument", ()),
     ("ListObjectsV2 status=400 code=ExpiredToken", ("s3://bkt",)),
     ("ListObjectsV2 status=400 code=InvalidArgument", ("s3://bkt",)),
 ])
