@@ -105,8 +105,11 @@ build_c_ares() {
 	cp include/ares*.h "$P/include/"
 }
 
-# HTTP and HTTPS only. No CA path is built in: the agent finds the bundle at run time.
+# HTTP and HTTPS only. No CA path is built in: the agent finds the bundle at run time. The headers that we give are
+# appended as they are: formatted by "%s", a byte at a time, they were an eighth of all that a small object costs.
 build_curl() {
+	sed -i 's/\(result = \)curlx_dyn_addf(req, "%s\\r\\n", origp);/\1curlx_dyn_add(req, origp), \1result ? result : curlx_dyn_addn(req, STRCONST("\\r\\n"));/' lib/http.c
+	grep -q 'curlx_dyn_add(req, origp)' lib/http.c || { echo "curl appends its headers in another way now" >&2; return 1; }
 	LIBS=-lpthread configure --with-openssl="$P" --with-zlib="$P" --enable-ares="$P" \
 		--without-brotli --without-zstd --without-libpsl --without-libidn2 --without-nghttp2 --without-nghttp3 \
 		--without-ngtcp2 --without-libssh2 --without-librtmp --without-libgsasl --without-ca-bundle --without-ca-path \
