@@ -23,68 +23,14 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/e2e"))
 
 from harness import BUILD, S3_KEY, S3_SECRET, S3_TOKEN, World, tree_lines  # noqa: E402
+from s3_clients import BUCKET, clients, versions  # noqa: E402
 
-BUCKET, UPLOADED, RUN_LIMIT_S = "bench", "bench-up", 900
+UPLOADED, RUN_LIMIT_S = "bench-up", 900
+FLOORS = ("discard", "write")  # loops that receive or send, and no more; the second keeps what it receives
 FAR_BEHIND = 5  # times the best rival of the first round: not asked again, its one run is shown
 OPERATIONS = ["ListObjectsV2", "GetObject", "HeadObject", "PutObject", "DeleteObject", "DeleteObjects",
               "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload", "ListParts",
               "ListMultipartUploads", "HeadBucket", "ListBuckets", "s3-other"]
-
-
-# ---- clients: each gives the command for a download, an upload and a resync -------------------------------------------
-
-class Client:
-    def __init__(self, name, down, up, resync=None, env=None):
-        self.name, self.down, self.up, self.resync, self.env = name, down, up, resync or down, env or {}
-
-
-def clients(url, agent, work):
-    """Those that are there, by name. dsagent's root is the work folder, so that its index lies there too."""
-    found = {}
-    where = TOP / "build/s3-rivals"
-
-    def add(name, program, down, up, resync=None, env=None):
-        if program and Path(program).exists():
-            found[name] = Client(name, *([program, *c] if c else None for c in (down, up, resync)), env)
-
-    s5cmd = next(where.glob("lib/python3*/site-packages/s5cmd/bin/s5cmd"), None)
-    s5 = ["--endpoint-url", url, "--log", "error"]
-    remote = f"s3://{BUCKET}/SRC/"
-    ours = ["--root", work, "sync", "--endpoint-url", url]
-    add("dsagent", agent, [*ours, remote, "/tree"], [*ours, "/tree", remote])
-    add("s5cmd sync", s5cmd, [*s5, "sync", f"{remote}*", "DIR/"], [*s5, "sync", "DIR/", remote])
-    add("s5cmd cp", s5cmd, [*s5, "cp", f"{remote}*", "DIR/"], [*s5, "cp", "DIR/", remote],
-        [*s5, "sync", f"{remote}*", "DIR/"])
-    rclone_env = {"RCLONE_CONFIG_X_TYPE": "s3", "RCLONE_CONFIG_X_PROVIDER": "Other", "RCLONE_CONFIG_X_ENV_AUTH": "true",
-                  "RCLONE_CONFIG_X_FORCE_PATH_STYLE": "true", "RCLONE_CONFIG_X_LIST_VERSION": "2",
-                  "RCLONE_CONFIG_X_ENDPOINT": url, "RCLONE_CONFIG_X_REGION": "us-east-1", "RCLONE_CONFIG": f"{work}/home/rclone.conf"}
-    there = f"x:{BUCKET}/SRC"
-    tuned = ["--transfers", "64", "--checkers", "64", "--fast-list", "--use-server-modtime", "--update", "--s3-no-check-bucket",
-             "--multi-thread-streams", "8"]
-    put = ["--s3-no-head", "--s3-disable-checksum", "--s3-upload-concurrency", "16", "--s3-chunk-size", "8M"]
-    add("rclone", where / "bin/rclone", ["sync", there, "DIR"], ["sync", "DIR", there], None, rclone_env)
-    add("rclone tuned", where / "bin/rclone", ["sync", there, "DIR", *tuned], ["sync", "DIR", there, *tuned, *put], None, rclone_env)
-    for name, program in (("aws v1", where / "bin/aws"), ("aws v2", "/usr/bin/aws")):
-        aws = ["--endpoint-url", url, "s3", "sync", "--only-show-errors"]
-        add(name, program, [*aws, remote, "DIR"], [*aws, "DIR", remote])
-    return found
-
-
-def versions(names):
-    """One line of what ran."""
-    lines = []
-    for label, argv in {"dsagent": None, "s5cmd": ["s5cmd", "version"], "rclone": ["rclone", "version"],
-                        "aws v1": ["aws", "--version"], "aws v2": ["/usr/bin/aws", "--version"]}.items():
-        if not any(n.startswith(label) for n in names):
-            continue
-        if argv and label != "aws v2":
-            program = next((TOP / "build/s3-rivals").glob(f"**/bin/{argv[0]}"), None)
-            program = next((TOP / "build/s3-rivals").glob("lib/python3*/site-packages/s5cmd/bin/s5cmd"), program) if label == "s5cmd" else program
-            argv = [str(program), argv[1]]
-        if argv:
-            text = subprocess.run(argv, capture_output=True, text=True).stdout
-            lines.append(f"{label} {re.search(r'[0-9]+[.][0-9]+[.][0-9]+', text).group(0)}")
-    return ", ".join(lines)
 
 
 # ---- the place: server, folders, one measured run ---------------------------------------------------------------------
@@ -144,9 +90,9 @@ def filled(argv, **names):
 class Row:
     """What lies in the bucket, and which way it goes."""
 
-    def __init__(self, name, title, objects, way, bar, faults=(), floor=None):
+    def __init__(self, name, title, objects, way, bar, faults=(), floors=()):
         self.name, self.title, self.objects, self.way, self.bar = name, title, objects, way, bar
-        self.faults, self.floor = faults, floor
+        self.faults, self.floors = faults, floors
 
 
 BAD_NETWORK = ("s3 status=503 code=SlowDown rate=0.005 seed=1 delay=30", "s3 delay=5030 rate=0.001 seed=2",
@@ -172,8 +118,8 @@ def rows(args):
         Row("small-up", f"{count_text(small)} x 4 KB up", four_kb, "up", bar_small_up),
         Row("mid-down", f"{count_text(mid)} x 1 MB down", one_mb, "down", bar_mid),
         Row("mid-up", f"{count_text(mid)} x 1 MB up", one_mb, "up", bar_mid),
-        Row("big-down", f"1 x {gb} down", big, "down", bar_big, floor="discard"),
-        Row("big-up", f"1 x {gb} up", big, "up", bar_big, floor="discard"),
+        Row("big-down", f"1 x {gb} down", big, "down", bar_big, floors=("discard", "write")),
+        Row("big-up", f"1 x {gb} up", big, "up", bar_big, floors=("discard",)),
         Row("resync", f"no-change resync of {count_text(idle)} files", [f"prefix=SRC/ count={idle} size=100 dirs=100"],
             "resync", bar_resync),
         Row("mix", f"mix: {count_text(images)} images of 5 to 200 KB, {shards} shards of 100 MB, {count_text(texts)} JSON, down"
@@ -190,7 +136,7 @@ def median(samples, what):
 def best(results, what):
     """The best rival of those that finished with an equal tree."""
     values = {name: median(s, what) for name, s in results.items()
-              if name not in ("dsagent", "discard") and all(x["code"] == 0 and x["tree"] for x in s)}
+              if name not in ("dsagent", *FLOORS) and all(x["code"] == 0 and x["tree"] for x in s)}
     return min(values.items(), key=lambda item: item[1]) if values else (None, None)
 
 
@@ -229,7 +175,8 @@ def bar_mid(row, results, args):
 def bar_big(row, results, args):
     ours = results["dsagent"]
     of = median(ours, "wall") / median(results["discard"], "wall")
-    return [(f"wall {of:.2f} of the receive-and-discard loop (at most 1.15)", of <= 1.15), rss_bar(ours, 48)]
+    written = f", {median(ours, 'wall') / median(results['write'], 'wall'):.2f} of one that writes" if "write" in results else ""
+    return [(f"wall {of:.2f} of the receive-and-discard loop (at most 1.15){written}", of <= 1.15), rss_bar(ours, 48)]
 
 
 def bar_resync(row, results, args):
@@ -283,7 +230,7 @@ def run_up(place, row, client, folder):
     return result
 
 
-def run_floor(place, row, folder):
+def run_floor(place, row, name, folder):
     """The least that a client can do with the one big object."""
     host = place.world.s3_url.removeprefix("http://").split(":")
     argv = [place.build / "tests/discard"]
@@ -292,7 +239,8 @@ def run_floor(place, row, folder):
         place.world.bucket(UPLOADED, "keep=off", "public=on")
         argv += ["-u", folder / "big.bin", *host, f"/{UPLOADED}/SRC/big.bin"]
     else:
-        argv += [*host, f"/{BUCKET}/SRC/big.bin"]
+        empty(folder)
+        argv += [*(["-o", folder / "big.bin"] if name == "write" else []), *host, f"/{BUCKET}/SRC/big.bin"]
     return {**place.sample(argv, {}), "tree": True}
 
 
@@ -314,7 +262,7 @@ def run_row(place, row, chosen):
     forget_state(place)
     if row.way in ("up", "resync"):
         fetch_source(place, chosen["dsagent"], folder)
-    names = list(chosen) + ([row.floor] if row.floor else [])
+    names = [*chosen, *row.floors]
     results, first = {name: [] for name in names}, {}
     for turn in range(place.args.runs + (0 if place.args.quick else 1)):
         for name in names:
@@ -323,14 +271,14 @@ def run_row(place, row, chosen):
                 continue
             if row.faults:
                 place.world.faults(*row.faults)
-            if name == "discard":
-                result = run_floor(place, row, folder)
+            if name in row.floors:
+                result = run_floor(place, row, name, folder)
             elif row.way == "up":
                 result = run_up(place, row, chosen[name], folder)
             else:
                 result = run_down(place, row, chosen[name], folder, row.way == "resync")
             place.world.faults()
-            if not turn and name not in ("dsagent", row.floor):
+            if not turn and name not in ("dsagent", *row.floors):
                 first[name] = result
             if turn or place.args.quick:  # the first round warms up
                 results[name].append(result)
@@ -352,7 +300,7 @@ def print_row(place, row, results):
         print(f"| {label} | {statistics.median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f}){bound} "
               f"| {median(samples, 'cpu'):.2f} | {max(s['rss'] for s in samples):.0f} "
               f"| {count_text(int(median(samples, 'requests')))} | {count_text(int(median(samples, 'connections')))} "
-              f"| {'-' if name == 'discard' else tree} |")
+              f"| {'-' if name in FLOORS else tree} |")
     if any(median(s, "server") > 0.95 for s in results.values()):
         print("\n\\* the server's core was more than 95 % busy: the server is what was measured.")
 

@@ -1,7 +1,7 @@
 /*
- * discard [-n REQUESTS] [-H LINE]… [-u FILE] HOST PORT PATH: the least that a client can do, to measure others against.
- * Receives the body of PATH and drops it, or sends FILE (sendfile) and drops the answer. With -n the same request so
- * many times over one connection, eight of them under way at a time.
+ * discard [-n REQUESTS] [-H LINE]… [-u FILE | -o FILE] HOST PORT PATH: the least that a client can do, to measure
+ * others against. Receives the body of PATH and drops it, with -o writes it; or sends FILE (sendfile) and drops the
+ * answer. With -n the same request so many times over one connection, eight of them under way at a time.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -42,8 +42,12 @@ static int open_connection(const char *host, const char *port) {
 	return fd;
 }
 
+static void keep(int out, const char *data, size_t len) {
+	if (out >= 0 && write(out, data, len) != (ssize_t)len) die("write");
+}
+
 /* One answer off the connection; what was received beyond it stays in buffer. */
-static void take_answer(int fd, char *buffer, size_t *len) {
+static void take_answer(int fd, int out, char *buffer, size_t *len) {
 	char *end;
 
 	for (;;) {
@@ -61,6 +65,7 @@ static void take_answer(int fd, char *buffer, size_t *len) {
 	}
 	size_t used = (size_t)(end - buffer) + 4;
 	long long have = (long long)(*len - used) < left ? (long long)(*len - used) : left;
+	keep(out, buffer + used, (size_t)have);
 	used += (size_t)have;
 	left -= have;
 	memmove(buffer, buffer + used, *len - used);
@@ -68,6 +73,7 @@ static void take_answer(int fd, char *buffer, size_t *len) {
 	while (left) {
 		ssize_t n = recv(fd, buffer, left < READ_MAX ? (size_t)left : READ_MAX, 0);
 		if (n <= 0) die("recv");
+		keep(out, buffer, (size_t)n);
 		left -= n;
 	}
 }
@@ -87,15 +93,19 @@ int main(int argc, char **argv) {
 	struct stat st = {0};
 	size_t len = 0, lines_len = 0;
 	long count = 1, sent = 0;
-	int option;
+	int option, out = -1;
 
-	while ((option = getopt(argc, argv, "n:H:u:")) != -1) {
+	while ((option = getopt(argc, argv, "n:H:u:o:")) != -1) {
 		switch (option) {
 		case 'n': count = strtol(optarg, NULL, 10); break;
 		case 'H':
 			lines_len += (size_t)snprintf(lines + lines_len, sizeof lines - lines_len, "%s\r\n", optarg);
 			break;
 		case 'u': upload = optarg; break;
+		case 'o':
+			out = open(optarg, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+			if (out < 0) die(optarg);
+			break;
 		default: return 2;
 		}
 	}
@@ -110,7 +120,7 @@ int main(int argc, char **argv) {
 			send_all(fd, request, strlen(request), upload ? MSG_MORE : 0);
 			if (upload) send_file(fd, upload, st.st_size);
 		}
-		take_answer(fd, buffer, &len);
+		take_answer(fd, out, buffer, &len);
 	}
 	return 0;
 }
