@@ -15,7 +15,7 @@ unit: $(UNIT_BIN)
 # What has threads, under ThreadSanitizer.
 .PHONY: unit-threads
 unit-threads:
-	@$(MAKE) --no-print-directory B=build/san-thread SAN=thread UNIT_SRC="tests/unit/s3_ranges_test.c tests/unit/s3_put_test.c" unit
+	@$(MAKE) --no-print-directory B=build/san-thread SAN=thread UNIT_SRC="$(addprefix tests/unit/,s3_worker_test.c s3_ranges_test.c s3_put_test.c)" unit
 
 # Golden cases: recipes with what `dsagent validate` says about them.
 .PHONY: cases

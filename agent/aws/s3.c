@@ -95,7 +95,7 @@ void s3_close(struct s3 *s3) {
 	if (!s3) return;
 	s3_writer_free(s3->writer);
 	s3->writer = NULL;
-	s3_worker_free(s3->reader);
+	s3_worker_free(s3->readers);
 	while (s3->ops) s3_finish(s3->ops);
 	http_multi_close(s3->http);
 	sigv4_signer_free(s3->signer);
@@ -190,7 +190,7 @@ static int64_t pause_of_limit_ms(struct s3 *s3) {
 
 /** What was read or written meanwhile. */
 static void look_at_files(struct s3 *s3) {
-	s3_worker_collect(s3->reader);
+	s3_worker_collect(s3->readers);
 	s3_ranges_look(s3);
 }
 

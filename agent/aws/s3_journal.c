@@ -93,6 +93,11 @@ static void remove_stale(const struct s3_journal *j) {
 	(void)closedir(dir); /* only read */
 }
 
+/** A file system that is in memory. */
+static bool is_memory(const struct s3_journal *j, struct statfs *ret_fs) {
+	return fstatfs(j->file.fd, ret_fs) == 0 && ret_fs->f_type == TMPFS_MAGIC;
+}
+
 /** Where memory is the disk, room is looked for alone: fallocate would make all pages, as slowly as writing them is. */
 static int reserve_memory(const struct s3_journal *j, int64_t size, const struct statfs *fs) {
 	struct stat st;
@@ -107,8 +112,7 @@ static int reserve_memory(const struct s3_journal *j, int64_t size, const struct
 /** Room for all of it now, rather than an error in the middle. */
 static int reserve(const struct s3_journal *j, int64_t size, struct err *err) {
 	struct statfs fs;
-	bool is_memory = fstatfs(j->file.fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
-	int rc = is_memory ? reserve_memory(j, size, &fs) : fallocate(j->file.fd, FALLOC_FL_KEEP_SIZE, 0, size);
+	int rc = is_memory(j, &fs) ? reserve_memory(j, size, &fs) : fallocate(j->file.fd, FALLOC_FL_KEEP_SIZE, 0, size);
 
 	if (rc != 0 && errno != EOPNOTSUPP && errno != ENOSYS)
 		return err_set_errno(err, errno, "cannot reserve %lld bytes for '%s'", (long long)size, j->file.name);
@@ -141,6 +145,7 @@ static int read_journal(struct s3_journal *j, const struct s3_journal_of *of, st
 
 static int open_both(struct s3_journal *j, const struct s3_journal_of *of, struct s3_window *window, struct err *err) {
 	int fd = open_beside(of->dir_fd, j->file.temp, err);
+	struct statfs fs;
 
 	if (fd < 0) return fd;
 	j->file.fd = fd;
@@ -153,7 +158,7 @@ static int open_both(struct s3_journal *j, const struct s3_journal_of *of, struc
 	if (fd < 0) return fd;
 	j->fd = fd;
 	if (read_journal(j, of, window, err) != 0 || reserve(j, window->size, err) != 0) return -(int)err->code;
-	if (of->is_direct)
+	if (of->is_direct && !is_memory(j, &fs))
 		j->direct_fd = openat(of->dir_fd, j->file.temp, O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 
 #define MIB ((int64_t)1024 * 1024)
+#define READERS 4		/* at once: what a volume has cold comes by latency, and without TLS is hashed */
 #define STREAM_GROWS_AFTER 2000 /* parts of one size */
 #define STREAM_DOUBLINGS_MAX 6
 
@@ -111,14 +112,14 @@ void s3_parts_fail(struct s3_parts *parts, const struct err *err) {
 	parts->err = *err;
 	parts->has_failed = true;
 	for (size_t i = 0; i < S3_PART_SLOTS; i++) s3_drop(&parts->slots[i].request);
-	if (parts->reading == 0) s3_upload_abort(parts); /* else once the reader has let go of them */
+	if (parts->reading == 0) s3_upload_abort(parts); /* else once the readers have let go of them */
 }
 
 static struct s3_part_slot *slot_of_job(struct s3_job *job) {
 	return (struct s3_part_slot *)(void *)((char *)job - offsetof(struct s3_part_slot, reading));
 }
 
-/** By the reader: a file is read twice, the second time from memory. */
+/** By a reader: a file is read twice, the second time from memory. */
 static int read_part(struct s3_job *job, struct err *err) {
 	struct s3_part_slot *slot = slot_of_job(job);
 
@@ -140,7 +141,15 @@ static void on_read(struct s3_job *job) {
 		s3_send(&slot->request);
 }
 
-/** False when there is no reader. */
+/** As many as requests at most; false when there are none. */
+static bool have_readers(struct s3 *s3, struct err *err) {
+	unsigned jobs = s3->options.jobs;
+
+	return s3->readers ||
+	       s3_worker_new(s3->http, jobs > 0 && jobs < READERS ? jobs : READERS, &s3->readers, err) == 0;
+}
+
+/** False when there are no readers. */
 static bool send_part(struct s3_parts *parts, struct s3_part_slot *slot, size_t index, int64_t offset,
 		      struct err *err) {
 	struct s3 *s3 = parts->p->op.s3;
@@ -157,10 +166,10 @@ static bool send_part(struct s3_parts *parts, struct s3_part_slot *slot, size_t 
 		s3_send(&slot->request);
 		return true;
 	}
-	if (!s3->reader && s3_worker_new(s3->http, &s3->reader, err) != 0) return false;
+	if (!have_readers(s3, err)) return false;
 	slot->reading = (struct s3_job){.work = read_part, .on_done = on_read};
 	parts->reading++;
-	s3_worker_submit(s3->reader, &slot->reading);
+	s3_worker_submit(s3->readers, &slot->reading);
 	return true;
 }
 

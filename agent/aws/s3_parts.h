@@ -45,7 +45,7 @@ struct s3_parts {
 	struct strs stale; /* ids still to be aborted */
 	int64_t part_size;
 	VEC(struct s3_part) parts;
-	size_t next, done, reading; /* reading: slots that the reader has */
+	size_t next, done, reading; /* reading: slots that the readers have */
 	bool has_failed;
 	bool has_all; /* of a stream: its end was seen */
 	struct s3_part_slot slots[S3_PART_SLOTS];

@@ -119,7 +119,7 @@ struct s3 {
 	int64_t limit_from_ms, limit_bytes; /* bytes_per_s: when counting began and what was moved then */
 	bool is_cancelled;
 	struct s3_writer *writer;	/* NULL until a large file comes */
-	struct s3_worker *reader;	/* NULL until one goes */
+	struct s3_worker *readers;	/* NULL until one goes */
 	struct s3_ranges *ready;	/* those of large files that something has happened to */
 	uint64_t temp_first, temp_seed; /* marks of temporary names: the first, the next */
 };

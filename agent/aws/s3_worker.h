@@ -1,10 +1,12 @@
 #pragma once
 /*
- * A thread that reads or writes files while the loop sends and receives. A disk that is slow holds up nothing but what
- * waits for it.
+ * Threads that read or write files while the loop sends and receives. A disk that is slow holds up nothing but what
+ * waits for it, and one that is far away (EBS: a millisecond) has several blocks under way.
  */
 #include "base/cleanup.h"
 #include "base/err.h"
+
+#define S3_WORKER_THREADS_MAX 8
 
 struct http_multi;
 struct s3_worker;
@@ -12,18 +14,19 @@ struct s3_worker;
 /** Something to be done; a member of what it is about, which lives until on_done or the worker's end. */
 struct s3_job {
 	struct s3_job *next;
-	int (*work)(struct s3_job *job, struct err *err); /* by the thread; touches nothing that the loop does */
+	int (*work)(struct s3_job *job, struct err *err); /* by a thread; touches nothing that others do */
 	void (*on_done)(struct s3_job *job);		  /* by the loop's thread; rc and err say how it went */
 	int rc;
 	struct err err;
 };
 
-/** multi is woken when jobs are done. */
-CHECK_RESULT int s3_worker_new(struct http_multi *multi, struct s3_worker **ret_worker, struct err *err);
-/** Ends the thread after the job that it is at; the others are not done, and no one is told. NULL is fine. */
+/** At most S3_WORKER_THREADS_MAX threads; multi is woken when jobs are done. */
+CHECK_RESULT int s3_worker_new(struct http_multi *multi, unsigned threads, struct s3_worker **ret_worker,
+			       struct err *err);
+/** Ends each thread after the job that it is at; the others are not done, and no one is told. NULL is fine. */
 void s3_worker_free(struct s3_worker *worker);
 
-/** Done in the order of submission. */
+/** Begun in the order of submission. */
 void s3_worker_submit(struct s3_worker *worker, struct s3_job *job);
 
 /** Calls on_done of all that are done. NULL is fine. */

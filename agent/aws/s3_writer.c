@@ -3,10 +3,14 @@
 #include "aws/s3_file.h"
 #include "base/mem.h"
 
+/** Of direct writes: the depth of the device's queue. EBS answers after a millisecond, whatever else it has to do. */
+#define DEVICE_THREADS 4
+/** Of writes to the page cache, which take a processor: more would take it from the loop. */
+#define CACHE_THREADS 1
 #define ALIGNMENT 4096 /* of O_DIRECT, on every device that EC2 has */
 
 struct s3_writer {
-	struct s3_worker *worker;
+	struct s3_worker *device, *cache;
 	struct s3_piece *free, *newest;
 	size_t count;
 };
@@ -31,8 +35,9 @@ static int write_piece(struct s3_job *job, struct err *err) {
 int s3_writer_new(struct http_multi *multi, struct s3_writer **ret_writer, struct err *err) {
 	struct s3_writer *w = mem_zalloc(sizeof *w);
 
-	if (s3_worker_new(multi, &w->worker, err) != 0) {
-		free(w);
+	if (s3_worker_new(multi, DEVICE_THREADS, &w->device, err) != 0 ||
+	    s3_worker_new(multi, CACHE_THREADS, &w->cache, err) != 0) {
+		s3_writer_free(w);
 		return -(int)err->code;
 	}
 	*ret_writer = w;
@@ -41,7 +46,8 @@ int s3_writer_new(struct http_multi *multi, struct s3_writer **ret_writer, struc
 
 void s3_writer_free(struct s3_writer *w) {
 	if (!w) return;
-	s3_worker_free(w->worker);
+	s3_worker_free(w->device);
+	s3_worker_free(w->cache);
 	while (w->newest) {
 		struct s3_piece *piece = w->newest;
 
@@ -75,7 +81,8 @@ struct s3_piece *s3_writer_take(struct s3_writer *w) {
 	struct s3_piece *piece;
 
 	/* All held by ranges that wait to be tried again: rare, and then memory is the smaller evil. */
-	while (!w->free && w->count >= S3_PIECES_MAX && s3_worker_wait(w->worker)) s3_worker_collect(w->worker);
+	while (!w->free && w->count >= S3_PIECES_MAX && (s3_worker_wait(w->device) || s3_worker_wait(w->cache)))
+		s3_writer_collect(w);
 	piece = w->free ? w->free : new_piece(w);
 	if (piece == w->free) w->free = piece->next;
 	piece->len = 0;
@@ -83,7 +90,11 @@ struct s3_piece *s3_writer_take(struct s3_writer *w) {
 	return piece;
 }
 
-void s3_writer_write(struct s3_piece *piece) { s3_worker_submit(piece->writer->worker, &piece->job); }
+void s3_writer_write(struct s3_piece *piece) {
+	struct s3_writer *w = piece->writer;
+
+	s3_worker_submit(piece->direct_fd >= 0 ? w->device : w->cache, &piece->job);
+}
 
 void s3_writer_give_back(struct s3_piece *piece) {
 	piece->next = piece->writer->free;
@@ -91,5 +102,7 @@ void s3_writer_give_back(struct s3_piece *piece) {
 }
 
 void s3_writer_collect(struct s3_writer *w) {
-	if (w) s3_worker_collect(w->worker);
+	if (!w) return;
+	s3_worker_collect(w->device);
+	s3_worker_collect(w->cache);
 }

@@ -1,6 +1,6 @@
 #pragma once
 /*
- * Pieces of large files, written by a worker while the loop receives the next ones. Buffers are few and aligned for
+ * Pieces of large files, written by workers while the loop receives the next ones. Buffers are few and aligned for
  * O_DIRECT; when all wait for the disk, so does the loop: that is what slows the senders down.
  */
 #include <stddef.h>
