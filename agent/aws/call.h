@@ -30,18 +30,11 @@ struct aws {
 /** The value of NAME in a "K=V" vector, NULL if absent or empty. */
 const char *aws_env(const char *const *env, const char *name);
 
-/** True for NAME=true, in any case. */
-bool aws_env_is_true(const char *const *env, const char *name);
-
 /**
  * The URL that the user set for a service, or NULL: url (set for one request, may be NULL), AWS_ENDPOINT_URL_<SERVICE>,
  * AWS_ENDPOINT_URL, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is true.
  */
 const char *aws_own_endpoint(const struct aws *aws, const char *service, const char *url, struct arena *arena);
-
-/** Base URL of a service, without trailing slash: AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL, else
- * https://ec2.REGION.DOMAIN. */
-const char *aws_endpoint(const struct aws *aws, const char *service, struct arena *arena);
 
 /** "amazonaws.com", "amazonaws.com.cn", … for a region (S3 User Guide and botocore's partitions). */
 const char *aws_domain_for_region(const char *region);

@@ -38,7 +38,7 @@ void cred_wipe_str(char **secret) {
 	*secret = NULL;
 }
 
-void cred_wipe(struct cred *cred) {
+static void wipe(struct cred *cred) {
 	cred_wipe_str(&cred->access_key);
 	cred_wipe_str(&cred->secret_key);
 	cred_wipe_str(&cred->session_token);
@@ -87,7 +87,7 @@ int cred_from_json(const struct buf *text, const struct cred_names *names, struc
 	return 0;
 }
 
-int cred_from_env(const struct cred_source *source, struct cred *ret_cred, struct err *err) {
+static int from_env(const struct cred_source *source, struct cred *ret_cred, struct err *err) {
 	const char *access = cred_env(source, "AWS_ACCESS_KEY_ID"), *secret = cred_env(source, "AWS_SECRET_ACCESS_KEY");
 	const char *token = cred_env(source, "AWS_SESSION_TOKEN");
 
@@ -119,7 +119,7 @@ static const struct {
 	const char *name;
 	cred_provider_fn get;
 } providers[] = {
-	{"environment", cred_from_env},	    {"web identity", refuse_web_identity}, {"shared files", cred_from_files},
+	{"environment", from_env},	    {"web identity", refuse_web_identity}, {"shared files", cred_from_files},
 	{"container", cred_from_container}, {"instance role", cred_from_imds},
 };
 
@@ -138,7 +138,7 @@ void cred_chain_free(struct cred_chain *chain) {
 	if (!chain) return;
 	for (size_t i = 0; chain->env[i]; i++) cred_wipe_str(&chain->env[i]);
 	free(chain->env);
-	cred_wipe(&chain->cred);
+	wipe(&chain->cred);
 	free(chain);
 }
 
@@ -172,7 +172,7 @@ bool cred_will_do(int64_t expires_at, bool is_role, int64_t now) {
 }
 
 static void adopt(struct cred_chain *chain, const struct cred *fresh, int64_t now) {
-	cred_wipe(&chain->cred);
+	wipe(&chain->cred);
 	chain->cred = *fresh;
 	chain->has_cred = true;
 	chain->not_before = now + cred_rest_s(fresh->expires_at, now, clock_random(UINT64_MAX));
@@ -222,6 +222,6 @@ bool cred_renew(struct cred_chain *chain) {
 	chain->has_cred = false;
 	chain->not_before = 0;
 	has_others = cred_get(chain, &fresh, &ignored) == 0 && fresh && !(had_cred && is_same(&old, fresh));
-	cred_wipe(&old);
+	wipe(&old);
 	return has_others;
 }

@@ -25,7 +25,6 @@ struct cred_source {
 
 typedef int (*cred_provider_fn)(const struct cred_source *source, struct cred *ret_cred, struct err *err);
 
-CHECK_RESULT int cred_from_env(const struct cred_source *source, struct cred *ret_cred, struct err *err);
 CHECK_RESULT int cred_from_files(const struct cred_source *source, struct cred *ret_cred, struct err *err);
 CHECK_RESULT int cred_from_container(const struct cred_source *source, struct cred *ret_cred, struct err *err);
 CHECK_RESULT int cred_from_imds(const struct cred_source *source, struct cred *ret_cred, struct err *err);
@@ -48,9 +47,6 @@ bool cred_is_key(const char *s);
 
 /** Keeps copies, registered with the log as secrets; the token may be NULL or empty. */
 void cred_set(struct cred *cred, const char *access_key, const char *secret_key, const char *session_token);
-
-/** Wipes and frees what cred holds. */
-void cred_wipe(struct cred *cred);
 
 /** Wipes and frees one secret string; NULL is fine. */
 void cred_wipe_str(char **secret);

@@ -21,7 +21,8 @@ const char *aws_env(const char *const *env, const char *name) {
 	return NULL;
 }
 
-bool aws_env_is_true(const char *const *env, const char *name) {
+/* True for NAME=true, in any case. */
+static bool is_true(const char *const *env, const char *name) {
 	const char *value = aws_env(env, name);
 
 	return value && strcasecmp(value, "true") == 0;
@@ -69,8 +70,8 @@ static struct wish wish_of(const struct aws *aws, const struct aws_request *req,
 	return (struct wish){
 		.service = req->service,
 		.own = aws_own_endpoint(aws, req->service, req->endpoint_url, arena),
-		.uses_dualstack = req->uses_dualstack || aws_env_is_true(aws->env, "AWS_USE_DUALSTACK_ENDPOINT"),
-		.uses_fips = aws_env_is_true(aws->env, "AWS_USE_FIPS_ENDPOINT"),
+		.uses_dualstack = req->uses_dualstack || is_true(aws->env, "AWS_USE_DUALSTACK_ENDPOINT"),
+		.uses_fips = is_true(aws->env, "AWS_USE_FIPS_ENDPOINT"),
 	};
 }
 
@@ -78,7 +79,7 @@ const char *aws_own_endpoint(const struct aws *aws, const char *service, const c
 	const char *of_service = arena_printf(arena, "AWS_ENDPOINT_URL_%s", upper(service, arena));
 
 	if (url) return url;
-	if (aws_env_is_true(aws->env, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) return NULL;
+	if (is_true(aws->env, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) return NULL;
 	url = aws_env(aws->env, of_service);
 	return url ? url : aws_env(aws->env, "AWS_ENDPOINT_URL");
 }
@@ -117,13 +118,6 @@ static int check_fips(const struct wish *wish, const char *region, struct err *e
 		return err_set(err, ERR_INVALID,
 			       "S3 has no FIPS endpoints in China (%.80s): unset AWS_USE_FIPS_ENDPOINT", region);
 	return 0;
-}
-
-const char *aws_endpoint(const struct aws *aws, const char *service, struct arena *arena) {
-	const struct aws_request req = {.service = service};
-	const struct wish wish = wish_of(aws, &req, arena);
-
-	return endpoint_in(aws, &wish, str_is_empty(aws->region) ? "us-east-1" : aws->region, arena);
 }
 
 /** True for a text of letters, digits and the given other characters, min to max bytes long. */

@@ -24,7 +24,6 @@ void s3_pace_init(struct s3_pace *pace, unsigned jobs, unsigned max, int64_t now
 		.jobs = first, .max = max, .window_at_ms = now_ms, .halved_at_ms = INT64_MIN / 2, .hold_ms = HOLD_MS};
 	if (jobs == 0) return;
 	pace->jobs = pace->max = jobs < max ? jobs : max;
-	pace->is_fixed = true;
 }
 
 void s3_pace_done(struct s3_pace *pace, int64_t bytes) {

@@ -11,8 +11,7 @@
 #include <stdint.h>
 
 struct s3_pace {
-	unsigned jobs, max;
-	bool is_fixed;	      /* jobs was asked for: may be halved, but never grows past it */
+	unsigned jobs, max;   /* of jobs asked for max is their number: they may be halved, and grow back */
 	bool has_slowed;      /* was throttled once: grows by steps */
 	bool was_full;	      /* a request had to wait for another's end in this window */
 	int64_t window_at_ms; /* when it began */

@@ -23,7 +23,7 @@ void s3index_put_u64(unsigned char *out, uint64_t n) {
 	for (int i = 0; i < 8; i++) out[i] = (unsigned char)(n >> (8 * i));
 }
 
-uint64_t s3index_get_u64(const unsigned char *data) {
+static uint64_t get_u64(const unsigned char *data) {
 	uint64_t n = 0;
 	for (int i = 0; i < 8; i++) n |= (uint64_t)data[i] << (8 * i);
 	return n;
@@ -52,7 +52,7 @@ static int check_head(int fd, const char *owner, struct err *err) {
 	int rc = read_at(fd, head, sizeof head, 0, err);
 	if (rc) return rc;
 	if (memcmp(head, want, S3INDEX_MAGIC_SIZE) != 0) return err_set(err, ERR_STATE, "it is no index");
-	if (s3index_get_u64(head + S3INDEX_MAGIC_SIZE) != S3INDEX_VERSION)
+	if (get_u64(head + S3INDEX_MAGIC_SIZE) != S3INDEX_VERSION)
 		return err_set(err, ERR_STATE, "it is of another version of dsagent");
 	if (memcmp(head, want, sizeof head) != 0) return err_set(err, ERR_STATE, "it belongs to another sync");
 	return 0;
@@ -82,7 +82,7 @@ static int read_tail(struct s3index *index, int64_t size, struct err *err) {
 	unsigned char tail[S3INDEX_TAIL_SIZE];
 	int rc = read_at(index->fd, tail, sizeof tail, size - S3INDEX_TAIL_SIZE, err);
 	if (rc) return rc;
-	uint64_t count = s3index_get_u64(tail), table_at = s3index_get_u64(tail + 8), rows = s3index_get_u64(tail + 16);
+	uint64_t count = get_u64(tail), table_at = get_u64(tail + 8), rows = get_u64(tail + 16);
 	uint64_t table_end = (uint64_t)size - S3INDEX_TAIL_SIZE;
 	if (table_at < S3INDEX_HEAD_SIZE || table_at > table_end || rows != (table_end - table_at) / 8 ||
 	    rows != count / S3INDEX_STRIDE)
@@ -134,7 +134,7 @@ char *s3index_split(const struct s3index *index, size_t row) {
 	struct err ignored; /* what cannot be read is no split */
 	if (row >= index->rows || read_at(index->fd, place, sizeof place, index->table_at + (int64_t)row * 8, &ignored))
 		return NULL;
-	uint64_t at = s3index_get_u64(place);
+	uint64_t at = get_u64(place);
 	if (at < S3INDEX_HEAD_SIZE || at >= (uint64_t)index->table_at) return NULL;
 	size_t n =
 		(uint64_t)index->table_at - at < sizeof data ? (size_t)((uint64_t)index->table_at - at) : sizeof data;

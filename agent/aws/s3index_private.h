@@ -16,7 +16,6 @@
 #define S3INDEX_TAIL_SIZE (3 * 8 + SHA256_SIZE)
 
 void s3index_put_u64(unsigned char *out, uint64_t n);
-uint64_t s3index_get_u64(const unsigned char *data);
 
 /** Fills the head for an owner. */
 void s3index_head(const char *owner, unsigned char head[S3INDEX_HEAD_SIZE]);

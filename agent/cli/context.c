@@ -138,7 +138,7 @@ static void open_imds(const struct context *ctx, struct http *http, struct imds 
 	imds_open(&conf, http, ret_imds);
 }
 
-int context_imds(struct context *ctx, struct imds **ret_imds, struct err *err) {
+static int find_imds(struct context *ctx, struct imds **ret_imds, struct err *err) {
 	if (!ctx->parts->imds) {
 		struct http *http = NULL;
 		int rc = context_http(ctx, &http, err);
@@ -155,7 +155,7 @@ int context_facts(struct context *ctx, const struct facts **ret_facts, struct er
 		const struct fs_root *root = NULL;
 		struct imds *imds = NULL;
 		int rc = context_root(ctx, &root, err);
-		if (!rc) rc = context_imds(ctx, &imds, err);
+		if (!rc) rc = find_imds(ctx, &imds, err);
 		if (!rc) rc = facts_gather(root, imds, ctx->env, &p->facts, err);
 		if (rc) return rc;
 		p->has_facts = true;
@@ -192,7 +192,7 @@ int context_aws(struct context *ctx, struct aws **ret_aws, struct err *err) {
 		struct imds *imds = NULL;
 		const char *region = NULL, *domain = NULL, *const *env = profile_env(ctx->env, &ctx->arena);
 		int rc = context_http(ctx, &http, err);
-		if (!rc) rc = context_imds(ctx, &imds, err);
+		if (!rc) rc = find_imds(ctx, &imds, err);
 		if (rc) return rc;
 		if (!p->creds) p->creds = cred_chain_new(ctx->env, http, imds);
 		rc = find_region(ctx, env, &region, &domain, err);

@@ -50,7 +50,6 @@ CHECK_RESULT int context_paths(struct context *ctx, struct context_paths *ret_pa
 CHECK_RESULT int context_status(struct context *ctx, struct js **ret_js, bool *ret_is_system, struct err *err);
 
 CHECK_RESULT int context_http(struct context *ctx, struct http **ret_http, struct err *err);
-CHECK_RESULT int context_imds(struct context *ctx, struct imds **ret_imds, struct err *err);
 
 /** Gathered once; metadata is asked only where there should be some. */
 CHECK_RESULT int context_facts(struct context *ctx, const struct facts **ret_facts, struct err *err);

@@ -39,15 +39,6 @@ void doctor_look(const struct doctor *d, struct rows *rows);
 /** Credentials, permissions, repositories, GPU. */
 void doctor_ask(struct doctor *d, struct rows *rows);
 
-/**
- * What the plan will take, roughly, by the size of what its steps are known to bring: bytes on disk, and memory that
- * builds need. Nothing is known of data and downloads.
- */
-struct doctor_needs {
-	int64_t disk_bytes, memory_bytes;
-};
-struct doctor_needs doctor_needs(const struct plan *plan);
-
 /** All of it, of a plan or (NULL) the machine alone. began_ms: when the 5 seconds began (clock_mono_ms). */
 void doctor_all(struct context *ctx, const struct facts *facts, const struct fs_root *root, const struct plan *plan,
 		const struct config *config, int64_t began_ms, struct rows *rows);

@@ -62,8 +62,16 @@ static int64_t step_large_bytes(const struct plan_step *step) {
 	return bytes;
 }
 
-struct doctor_needs doctor_needs(const struct plan *plan) {
-	struct doctor_needs needs = {0};
+/*
+ * What the plan will take, roughly, by the size of what its steps are known to bring: bytes on disk, and memory that
+ * builds need. Nothing is known of data and downloads.
+ */
+struct needs {
+	int64_t disk_bytes, memory_bytes;
+};
+
+static struct needs needs_of(const struct plan *plan) {
+	struct needs needs = {0};
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_step *step = &plan->steps[i];
 		if (step->skip_reason) continue;
@@ -114,7 +122,7 @@ static const char *bytes_text(int64_t bytes, struct arena *arena) {
 
 static void look_at_disk(const struct doctor *d, struct rows *rows) {
 	struct err err = {0};
-	int64_t free_bytes = 0, wanted = d->plan ? doctor_needs(d->plan).disk_bytes : DISK_WARN_BYTES;
+	int64_t free_bytes = 0, wanted = d->plan ? needs_of(d->plan).disk_bytes : DISK_WARN_BYTES;
 	const char *remedy = "enlarge the root volume, or remove what is not needed";
 	if (fs_free_bytes(d->root, "/", &free_bytes, &err)) {
 		rows_add(rows, "disk", ROW_FAIL, NULL, "%s", err.msg);
@@ -148,7 +156,7 @@ static void look_at_memory(const struct doctor *d, struct rows *rows) {
 	AUTO_BUF struct buf text = BUF_INIT(MEMINFO_MAX);
 	AUTO_FS_ROOT struct fs_root host = {.fd = -1};
 	struct err ignored = {0};
-	int64_t wanted = d->plan ? doctor_needs(d->plan).memory_bytes : 0;
+	int64_t wanted = d->plan ? needs_of(d->plan).memory_bytes : 0;
 	if (fs_root_open(NULL, &host, &ignored) || fs_read(&host, "/proc/meminfo", &text, &ignored)) return;
 	int64_t available = meminfo(buf_str(&text), "MemAvailable"), swap = meminfo(buf_str(&text), "SwapFree");
 	const char *has = bytes_text(available, rows->arena), *more = bytes_text(swap, rows->arena);

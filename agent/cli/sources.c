@@ -15,7 +15,8 @@
 #define FILE_MAX_BYTES (1024 * 1024)
 #define HOSTS_MAX 16
 
-const char *sources_origin(const char *url, struct arena *arena) {
+/* "https://host:8443" of a URL of http or https, without user and password; NULL for anything else. */
+static const char *origin_of(const char *url, struct arena *arena) {
 	const char *scheme = strncasecmp(url, "https://", 8) == 0  ? "https://"
 			     : strncasecmp(url, "http://", 7) == 0 ? "http://"
 								   : NULL;
@@ -32,7 +33,7 @@ const char *sources_origin(const char *url, struct arena *arena) {
 }
 
 static void add_origin(const char *url, struct arena *arena, struct strs *origins) {
-	const char *origin = sources_origin(url, arena);
+	const char *origin = origin_of(url, arena);
 	if (origin && origins->count < HOSTS_MAX) strs_add_once(origins, origin);
 }
 
@@ -143,7 +144,7 @@ static void add(struct walk *w, enum source_kind kind, const char *url) {
 }
 
 static void add_url(struct walk *w, const char *field, const char *url) {
-	const char *origin = sources_origin(url, w->sources->arena);
+	const char *origin = origin_of(url, w->sources->arena);
 	bool is_sync = str_eq(w->step->type->name, "sync");
 	if (origin)
 		add(w, SOURCE_WEB, origin);
@@ -217,7 +218,7 @@ static void add_default(struct walk *w) {
 	const char *type = w->step->type->name;
 	AUTO_STRS struct strs origins = {0};
 	if (str_eq(type, "python")) {
-		const char *origin = sources_origin(python_index(w), w->sources->arena);
+		const char *origin = origin_of(python_index(w), w->sources->arena);
 		if (origin) add(w, SOURCE_WEB, origin);
 	}
 	for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)

@@ -39,6 +39,3 @@ bool sources_have_proxy(const struct fs_root *root, const char *const *env);
 /** All that a plan fetches from, each once. */
 void sources_of_plan(const struct plan *plan, const struct fs_root *root, const struct facts *facts,
 		     const char *const *env, struct sources *ret_sources);
-
-/** "https://host:8443" of a URL of http or https, without user and password; NULL for anything else. */
-const char *sources_origin(const char *url, struct arena *arena);

@@ -157,11 +157,6 @@ bool state_is_done(const struct state *state, const char *recipe, const struct p
 	return false;
 }
 
-bool state_was_interrupted(const struct state *state, const char *recipe, const char *step_id) {
-	const struct record *r = find(state, recipe, step_id);
-	return r && r->mark == STATE_RUNNING;
-}
-
 static int save(const struct state *state, struct err *err) {
 	struct js *js AUTO_JS = js_object();
 	js_set_int(js, "version", STATE_VERSION);

@@ -29,9 +29,6 @@ void state_free(struct state *state); /* NULL is fine */
 /** True if the step's content is recorded as done within its frequency. */
 bool state_is_done(const struct state *state, const char *recipe, const struct plan_step *step);
 
-/** True if the last run ended inside this step ("running" is what the file says). */
-bool state_was_interrupted(const struct state *state, const char *recipe, const char *step_id);
-
 /**
  * How often the machine was rebooted for the recipe of this hash since it was last ready; recording one more, durable
  * when it returns; and forgetting them (nothing is written when there are none).

@@ -1,7 +1,6 @@
 #include "fmt/js.h"
 
 #include <jansson.h>
-#include <math.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -114,10 +113,6 @@ void js_set(struct js *object, const char *key, struct js *value) { set(object, 
 void js_set_str(struct js *object, const char *key, const char *s) { set(object, key, text_new(s)); }
 void js_set_int(struct js *object, const char *key, int64_t n) { set(object, key, must(json_integer(n))); }
 void js_set_bool(struct js *object, const char *key, bool b) { set(object, key, json_boolean(b)); }
-
-void js_set_real(struct js *object, const char *key, double x) {
-	set(object, key, isfinite(x) ? must(json_real(x)) : json_null()); /* JSON has neither infinity nor NaN */
-}
 
 struct js *js_child(struct js *object, const char *key) {
 	const struct js *child = js_get(object, key);

@@ -30,7 +30,6 @@ struct js *js_array(void);
 void js_set(struct js *object, const char *key, struct js *value);
 void js_set_str(struct js *object, const char *key, const char *s);
 void js_set_int(struct js *object, const char *key, int64_t n);
-void js_set_real(struct js *object, const char *key, double x);
 void js_set_bool(struct js *object, const char *key, bool b);
 
 /** The member object of that name, made (instead of what is no object) if need be; borrowed. */

@@ -61,8 +61,9 @@ static int unquote(struct mime_span body, struct buf *out, struct err *err) {
 	return 0;
 }
 
-int mime_decode(const struct mime_span *body, const char *encoding, struct arena *arena, struct mime_span *ret_data,
-		struct err *err) {
+/* Undoes a transfer encoding into the arena. ERR_INVALID. */
+static int decode(const struct mime_span *body, const char *encoding, struct arena *arena, struct mime_span *ret_data,
+		  struct err *err) {
 	static const char *const plain[] = {"7bit", "8bit", "binary"};
 	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
 		if (!str_eq(encoding, plain[i])) continue;
@@ -88,7 +89,7 @@ static int read_part(struct mime_span rest, struct arena *arena, struct mime_par
 	int rc = mime_read_header(&rest, arena, &header, err);
 	if (rc < 0) return rc;
 	struct mime_span data;
-	rc = mime_decode(&rest, header.encoding, arena, &data, err);
+	rc = decode(&rest, header.encoding, arena, &data, err);
 	if (rc < 0) return rc;
 	*ret_part = (struct mime_part){header.type, header.filename, data.data, data.len};
 	return 0;

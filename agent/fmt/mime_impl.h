@@ -32,7 +32,3 @@ bool mime_is_field(const struct mime_span *line, size_t *ret_name_len);
 /** Reads fields up to the empty line and takes them off rest. ERR_INVALID, ERR_LIMIT. */
 CHECK_RESULT int mime_read_header(struct mime_span *rest, struct arena *arena, struct mime_header *ret_header,
 				  struct err *err);
-
-/** Undoes a transfer encoding into the arena. ERR_INVALID. */
-CHECK_RESULT int mime_decode(const struct mime_span *body, const char *encoding, struct arena *arena,
-			     struct mime_span *ret_data, struct err *err);

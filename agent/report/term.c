@@ -48,7 +48,8 @@ static void write_all(struct term *t, const char *s, size_t n) {
 	}
 }
 
-void term_flush(struct term *t) {
+/* Writes out and empties it. A reader that does not read for TERM_PATIENCE_MS loses text, the run loses no time. */
+static void flush(struct term *t) {
 	if (t->is_stuck && !t->is_dead && is_writable(t)) {
 		char note[64];
 		int n = snprintf(note, sizeof note, "(%zu lines left out here)\n", t->left_out);
@@ -100,7 +101,7 @@ static void on_event(struct sink *sink, const struct event *event, const struct 
 		else
 			term_plain_event(t, event, view);
 	}
-	if (t->out.len) term_flush(t);
+	if (t->out.len) flush(t);
 }
 
 static void on_tick(struct sink *sink, const struct run_view *view) {
@@ -110,7 +111,7 @@ static void on_tick(struct sink *sink, const struct run_view *view) {
 		term_live_tick(t, view);
 	else
 		term_plain_tick(t, view);
-	if (t->out.len) term_flush(t);
+	if (t->out.len) flush(t);
 }
 
 static void on_close(struct sink *sink) {

@@ -41,9 +41,6 @@ struct term {
 	struct buf out;
 };
 
-/** Writes out and empties it. A reader that does not read for TERM_PATIENCE_MS loses text, the run loses no time. */
-void term_flush(struct term *term);
-
 void term_plain_event(struct term *term, const struct event *event, const struct run_view *view);
 void term_plain_tick(struct term *term, const struct run_view *view);
 

@@ -10,8 +10,6 @@
 #include "sys/user.h"
 
 #define SMALL_FILE_MAX (64 * 1024)
-/** `python -m venv` takes 3 s; a slow disk ten times that. */
-#define MAKE_MS (10 * 60 * 1000)
 
 static const char *in_venv(const struct python_params *p, const char *name, struct arena *arena) {
 	return arena_printf(arena, "%s/%s", p->venv, name);

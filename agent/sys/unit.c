@@ -146,7 +146,8 @@ int unit_start_later(const struct machine *m, const char *unit, struct err *err)
 	return systemctl(m, "start", true, unit, err);
 }
 
-const char *unit_journal(const struct machine *m, const char *unit, struct arena *arena) {
+/* The last lines of a unit's journal in the arena, "" when there are none. */
+static const char *journal(const struct machine *m, const char *unit, struct arena *arena) {
 	const char *argv[] = {"journalctl", "--no-pager", "--quiet", "--output=cat", ("--lines=" JOURNAL_LINES),
 			      "--unit",	    unit,	  NULL};
 	AUTO_EXEC_RESULT struct exec_result result = {0};
@@ -159,7 +160,7 @@ const char *unit_journal(const struct machine *m, const char *unit, struct arena
 /* What became of it, in the journal's words. */
 static int explain(const struct machine *m, const char *verb, const char *unit, const struct unit_state *s,
 		   struct err *err) {
-	const char *lines = unit_journal(m, unit, m->arena);
+	const char *lines = journal(m, unit, m->arena);
 	bool has_lines = lines[0] != '\0';
 	return err_set(err, ERR_COMMAND, "%s does not %s (%s, %s)%s%s", unit, str_eq(verb, "stop") ? "stop" : "run",
 		       s->sub[0] ? s->sub : s->active, s->result, has_lines ? "; its journal ends: " : "",

@@ -53,9 +53,6 @@ CHECK_RESULT int unit_job(const struct machine *m, const char *verb, const char 
 /** Queues a start and returns at once; earlier failures, which may forbid a start, are forgotten. */
 CHECK_RESULT int unit_start_later(const struct machine *m, const char *unit, struct err *err);
 
-/** The last lines of a unit's journal in the arena, "" when there are none. */
-const char *unit_journal(const struct machine *m, const char *unit, struct arena *arena);
-
 /** A service as recipes describe it; the text that systemd reads is made of it. */
 struct unit_service {
 	const char *description;
@@ -70,6 +67,3 @@ struct unit_service {
 };
 
 const char *unit_text(const struct unit_service *service, struct arena *arena);
-
-/** One word of a command line or assignment, quoted: %, $, quotes and backslashes mean themselves. */
-const char *unit_quote(const char *word, bool is_command, struct arena *arena);

@@ -5,7 +5,8 @@
 
 #define UNIT_TEXT_MAX (256 * 1024)
 
-const char *unit_quote(const char *word, bool is_command, struct arena *arena) {
+/* One word of a command line or assignment, quoted: %, $, quotes and backslashes mean themselves. */
+static const char *quote(const char *word, bool is_command, struct arena *arena) {
 	AUTO_BUF struct buf b = BUF_INIT(UNIT_TEXT_MAX);
 	buf_addc(&b, '"');
 	for (const char *c = word; *c; c++) {
@@ -31,7 +32,7 @@ static void add_command(const struct unit_service *s, struct buf *b, struct aren
 	for (size_t i = 0; s->argv && i < s->argv->count; i++) {
 		const char *word = s->argv->items[i];
 		bool is_bare = is_plain(word) && (i || word[0] == '/');
-		buf_addf(b, "%s%s", i ? " " : "", is_bare ? word : unit_quote(word, true, arena));
+		buf_addf(b, "%s%s", i ? " " : "", is_bare ? word : quote(word, true, arena));
 	}
 	buf_addc(b, '\n');
 }
@@ -54,7 +55,7 @@ const char *unit_text(const struct unit_service *s, struct arena *arena) {
 	add_setting(&b, "WorkingDirectory", s->directory);
 	for (size_t i = 0; i < s->env_count; i++)
 		buf_addf(&b, "Environment=%s\n",
-			 unit_quote(arena_printf(arena, "%s=%s", s->env_keys[i], s->env_values[i]), false, arena));
+			 quote(arena_printf(arena, "%s=%s", s->env_keys[i], s->env_values[i]), false, arena));
 	add_setting(&b, "Restart", s->restart);
 	if (s->restart && !str_eq(s->restart, "no")) buf_adds(&b, "RestartSec=5\n");
 	for (size_t i = 0; i < s->set_count; i++) add_setting(&b, s->set_keys[i], s->set_values[i]);

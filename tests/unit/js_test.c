@@ -5,8 +5,6 @@
 
 #include <cmocka.h>
 
-#include <math.h>
-
 #include "base/buf.h"
 #include "base/err.h"
 #include "fmt/js.h"
@@ -61,17 +59,14 @@ static void builds_and_prints(void **state) {
 	js_set_str(js, "bad", "x\xff\xc3y\xed\xa0\x80");
 	js_set_str(js, "none", NULL);
 	js_set_int(js, "int", INT64_MIN);
-	js_set_real(js, "real", 0.1);
-	js_set_real(js, "nan", NAN);
 	js_set_bool(js, "bool", true);
 	js_set_str(js, "key\xff", "v");
 	js_set_int(js, "int", 7); /* replaced in place */
 	struct buf out AUTO_BUF = BUF_INIT(65536);
 	js_print(js, JS_COMPACT, &out);
-	assert_string_equal(buf_str(&out),
-			    "{\"list\":[\"a\",null,{},null],\"bad\":\"x\xef\xbf\xbd\xef\xbf\xbdy"
-			    "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\",\"none\":null,\"int\":7,\"real\":0.1,\"nan\":null,"
-			    "\"bool\":true,\"key\xef\xbf\xbd\":\"v\"}");
+	assert_string_equal(buf_str(&out), "{\"list\":[\"a\",null,{},null],\"bad\":\"x\xef\xbf\xbd\xef\xbf\xbdy"
+					   "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\",\"none\":null,\"int\":7,"
+					   "\"bool\":true,\"key\xef\xbf\xbd\":\"v\"}");
 	buf_reset(&out);
 	js_print(js_get(js, "list"), JS_INDENTED, &out);
 	assert_string_equal(buf_str(&out), "[\n  \"a\",\n  null,\n  {},\n  null\n]");
