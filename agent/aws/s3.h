@@ -145,8 +145,8 @@ struct s3_get {
 	/* Or a stream: in order, each piece once; non-zero stops with ERR_CANCELLED unless it filled err. */
 	int (*on_data)(const void *data, size_t len, void *arg, struct err *err);
 	/**
-	 * Once, last. err NULL: done. ERR_CHANGED is not used: an object that changed meanwhile is got anew as it is
-	 * now, and done says what it was.
+	 * Once, last. err NULL: done. An object that changed meanwhile is got anew as it is now, and done says what it
+	 * was.
 	 */
 	void (*on_end)(const struct s3_done *done, const struct err *err, void *arg);
 	void *arg;

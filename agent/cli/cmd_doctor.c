@@ -46,7 +46,7 @@ static const struct opt_verb verb = {
 		"Without RECIPE: those of /etc/dsagent/recipes.d/, if there are any. `gpu`: the whole GPU gate.\n"
 		"Exit code 1 if something fails.",
 	.opts = opts,
-	.example = "sudo dsagent doctor daily-driver\n  sudo dsagent doctor gpu",
+	.example = "sudo dsagent doctor daily-driver\nsudo dsagent doctor gpu",
 	.max_args = 64,
 	.has_json = true,
 };

@@ -44,7 +44,7 @@ struct opt_verb {
 	bool has_json;
 };
 
-/** Many options a verb may have, the common ones included. */
+/** Most options that a verb may have, the common ones included. */
 #define OPT_MAX 32
 
 /** What opt_parse returns when the verb is to do its work; anything else is the exit code to end with. */

@@ -1,8 +1,7 @@
 #pragma once
 /*
  * What is known of machine and instance, gathered once and passed const. One table (facts_fields) serves `facts`, its
- * JSON,
- * `${facts.x}`, `when` and the documentation.
+ * JSON, `${facts.x}` and `when`.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -112,7 +112,7 @@ CHECK_RESULT int py_venv_read(const struct python_params *p, const struct step_c
 			      struct err *err);
 /** Makes it, whole or not at all; wants_pip: ensurepip puts pip into it (3 s; uv does it in 0.1 s). */
 CHECK_RESULT int py_venv_make(struct py *py, const struct py_interpreter *python, bool wants_pip, struct err *err);
-/** Writes the record; proved: the proof holds for py->hash. */
+/** Writes the record; is_proved: the proof holds for py->hash. */
 CHECK_RESULT int py_venv_record(struct py *py, bool is_proved, struct err *err);
 
 /** An interpreter that can make a venv and is there now; false if none. Starts nothing. */

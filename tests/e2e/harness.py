@@ -129,11 +129,6 @@ class World:
     def s3_url(self):
         return f"http://127.0.0.1:{self._get('s3/port').strip()}"
 
-    def s3_env(self, region="us-east-1"):
-        """What points a client of S3 at this one, with its keys."""
-        return {"AWS_ENDPOINT_URL_S3": self.s3_url, "AWS_REGION": region, "AWS_ACCESS_KEY_ID": S3_KEY,
-                "AWS_SECRET_ACCESS_KEY": S3_SECRET, "AWS_SESSION_TOKEN": S3_TOKEN, "AWS_EC2_METADATA_DISABLED": "true"}
-
     def bucket(self, name, *lines):
         self._put(f"s3/bucket/{name}", "".join(f"{line}\n" for line in lines))
 
