@@ -1,6 +1,8 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -37,6 +39,16 @@ int cli_print(const struct buf *out) {
 		return cli_fail(EXIT_NO_START, &err);
 	}
 	return EXIT_OK_;
+}
+
+int cli_flush(void) {
+	struct err err = {0};
+	struct pollfd reader = {.fd = STDOUT_FILENO};
+	if (fflush(stdout) == 0 && !ferror(stdout)) return EXIT_OK_;
+	/* errno may be another call's by now. poll(2): POLLERR, the reading end of the pipe is closed. */
+	if (poll(&reader, 1, 0) == 1 && (reader.revents & (POLLERR | POLLHUP))) return EXIT_OK_;
+	(void)err_set(&err, ERR_IO, "cannot write all of it to stdout: is there space left?");
+	return cli_fail(EXIT_NO_START, &err);
 }
 
 int cli_print_json(const struct js *js) {

@@ -34,6 +34,9 @@ int cli_diags(struct diags *diags);
 /** Writes out to stdout, whole. EXIT_OK_, or EXIT_NO_START after saying why it could not. */
 int cli_print(const struct buf *out);
 
+/** Ends what was printed to stdout piece by piece: EXIT_OK_, also when its reader has gone, or as cli_print. */
+int cli_flush(void);
+
 /** Prints a value to stdout, indented, with a newline. */
 int cli_print_json(const struct js *js);
 

@@ -1,4 +1,4 @@
-#include <fcntl.h>
+#include <limits.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -60,8 +60,10 @@ static int write_out(const char *path, const struct buf *data, struct err *err) 
 			buf_str(data), data->len, &how, err);
 }
 
-static int make(struct context *ctx, const struct options *o, const char *wanted, struct err *err) {
-	AUTO_BUF struct buf packed = BUF_INIT(BUNDLE_BYTES_MAX), said = BUF_INIT(4096);
+/* What is to be printed: the bundle itself, or where it is. */
+static int make(struct context *ctx, const struct options *o, const char *wanted, struct buf *ret_out,
+		struct err *err) {
+	AUTO_BUF struct buf packed = BUF_INIT(BUNDLE_BYTES_MAX);
 	struct context_paths paths;
 	struct bundle_run run = {.paths = &paths};
 	int rc = context_root(ctx, &run.root, err);
@@ -69,12 +71,16 @@ static int make(struct context *ctx, const struct options *o, const char *wanted
 	if (!rc) rc = find_run(ctx, &run, wanted, &run.run_id, err);
 	if (!rc) rc = bundle_make(ctx, &run, &packed, err);
 	if (rc) return rc;
-	if (str_eq(o->out, "-")) return cli_print(&packed) == EXIT_OK_ ? 0 : err_set(err, ERR_IO, "standard output");
+	if (str_eq(o->out, "-")) {
+		*ret_out = packed;
+		packed = (struct buf){0};
+		return 0;
+	}
 	const char *path = o->out ? o->out : arena_printf(&ctx->arena, "dsagent-%s.tar.gz", run.run_id);
 	rc = write_out(path, &packed, err);
 	if (rc) return rc;
-	buf_addf(&said, "%s: %s\n", path, str_bytes(packed.len, &ctx->arena));
-	return cli_print(&said) == EXIT_OK_ ? 0 : err_set(err, ERR_IO, "standard output");
+	buf_addf(ret_out, "%s: %s\n", path, str_bytes(packed.len, &ctx->arena));
+	return 0;
 }
 
 int cmd_bundle(struct context *ctx, int argc, char **argv) {
@@ -83,5 +89,7 @@ int cmd_bundle(struct context *ctx, int argc, char **argv) {
 	AUTO_STRS struct strs args = {0};
 	int code = opt_parse(&verb, ctx, argc, argv, &o, &args);
 	if (code != OPT_GO) return code;
-	return make(ctx, &o, args.count ? args.items[0] : NULL, &err) ? cli_fail(EXIT_NO_START, &err) : EXIT_OK_;
+	AUTO_BUF struct buf out = BUF_INIT(PATH_MAX + 64);
+	if (make(ctx, &o, args.count ? args.items[0] : NULL, &out, &err)) return cli_fail(EXIT_NO_START, &err);
+	return cli_print(&out);
 }

@@ -48,6 +48,7 @@ struct logs {
 	int64_t offsets[512];			/* of names: what has been shown. RECIPE_STEPS_MAX and some */
 	const char *shown;			/* the one shown last, for headers */
 	bool is_terminal;
+	int code; /* of cli_print */
 };
 
 static size_t max_logs(const struct logs *l) { return sizeof l->offsets / sizeof *l->offsets; }
@@ -119,8 +120,9 @@ static int show_log(struct logs *l, size_t i, struct err *err, bool *ret_has_end
 		l->shown = name;
 		add_text(l, chunk, (size_t)n, &out);
 		l->offsets[i] += n;
-		if (cli_print(&out) != EXIT_OK_ || ferror(stdout)) {
-			*ret_has_ended = true; /* the reader is gone; cli_print has said what there was to say */
+		l->code = cli_print(&out);
+		if (l->code != EXIT_OK_ || ferror(stdout)) { /* or the reader is gone */
+			*ret_has_ended = true;
 			return 0;
 		}
 	}
@@ -221,5 +223,5 @@ int cmd_logs(struct context *ctx, int argc, char **argv) {
 	int rc = find_run(&l, o.run, &err);
 	if (!rc) rc = show(&l, o.is_following, &err);
 	strs_clear(&l.names);
-	return rc ? cli_fail(EXIT_NO_START, &err) : EXIT_OK_;
+	return rc ? cli_fail(EXIT_NO_START, &err) : l.code;
 }

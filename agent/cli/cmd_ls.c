@@ -243,9 +243,9 @@ int cmd_ls(struct context *ctx, int argc, char **argv) {
 	bool is_buckets = !args.count || str_eq(args.items[0], "s3://");
 	int rc = is_buckets ? list_buckets(ctx, &l, &err) : list_objects(ctx, &l, args.items[0], &err);
 	if (!rc && o.sums_up && !is_buckets) sum_up(&l);
-	(void)fflush(stdout); /* a reader that is gone has seen enough */
+	code = cli_flush();
 	if (rc == -ERR_INVALID && !l.has_failed) return cli_fail(EXIT_USAGE, &err); /* else it is S3's word */
 	if (rc) return cli_fail(EXIT_STEP_FAILED, &err);
 	if (!is_buckets && !l.objects && !l.prefixes) return EXIT_STEP_FAILED;
-	return EXIT_OK_;
+	return code;
 }

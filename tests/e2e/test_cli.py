@@ -1,19 +1,19 @@
 """Commands, help and exit codes: PRODUCT.md, "Commands"."""
 
+import re
 import signal
+import subprocess
 
 import pytest
 
 from harness import tree_hash, wait_until
 
-VERBS = ["apply", "plan", "validate", "status", "wait", "logs", "doctor", "bundle", "boot", "userdata", "facts", "explain", "schema", "fleet",
-         "clean", "version"]
+VERBS = ["apply", "plan", "validate", "status", "wait", "logs", "report", "doctor", "sync", "cp", "ls", "bundle", "boot", "userdata",
+         "facts", "fleet", "explain", "schema", "clean", "version"]
 
 
 def test_help_lists_the_commands(agent):
-    text = agent.run("--help").out
-    for verb in VERBS:
-        assert f"\n  {verb} " in text or f"\n  {verb}\n" in text, verb
+    assert re.findall(r"^  ([a-z]+)  ", agent.run("--help").out, re.M) == VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -105,6 +105,28 @@ def test_state_that_cannot_be_written_is_3(agent):
     (agent.tree / "var/lib/dsagent").write_text("a file is in the way\n")
     run = agent.apply("steps: [{run: 'true'}]\n", code=3)
     assert "/var/lib/dsagent" in run.text
+
+
+@pytest.mark.parametrize("args", [["status"], ["logs"], ["report"], ["facts", "--json"], ["bundle"], ["bundle", "-o", "-"]])
+def test_output_that_cannot_be_written_is_no_success(agent, args):
+    agent.apply("steps: [{run: 'echo one'}]\n")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(agent.argv(*args), env=agent.env, cwd=agent.work, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "dsagent: cannot write to stdout: No space left on device\n")
+
+
+@pytest.mark.parametrize("args", [[], ["--recursive"], ["--json"]])
+def test_a_listing_on_a_full_disk_is_no_success(box, world, args):
+    world.bucket("bkt")
+    world.objects("bkt", "count=3000 size=10")
+    argv = box.argv("ls", "s3://bkt/", *args)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(argv, env=box.env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "dsagent: cannot write all of it to stdout: is there space left?\n")
+    process = subprocess.Popen(argv, env=box.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(10)
+    process.stdout.close()  # as head(1) does
+    assert (process.wait(60), process.stderr.read()) == (0, b"")
 
 
 def test_plan_detailed_exitcode(agent):
