@@ -144,8 +144,8 @@ def test_on_error_and_optional(agent):
   - {id: bad, optional: true, run: 'exit 1'}
   - {id: after, run: 'true'}
 """)
-    assert statuses(agent) == {"bad": "warned", "after": "ok"} or statuses(agent) == {"bad": "warned", "after": "changed"}
-    assert agent.status()["status"] == "ready-with-warnings" and agent.status()["warnings"] >= 1
+    assert statuses(agent) == {"bad": "warned", "after": "ok"}
+    assert agent.status()["status"] == "ready-with-warnings" and agent.status()["warnings"] == 1
     agent.apply("""steps:
   - {id: bad, run: 'exit 1'}
   - {id: after, run: 'true'}
@@ -205,7 +205,7 @@ def test_frequency(agent):
     agent.apply(text.format("", agent.work))
     assert order(agent) == ["change", "instance", "boot", "always", "always"]
     agent.apply(text.format("2", agent.work))
-    assert order(agent)[5:] == ["change2", "always"] or order(agent)[5:] == ["change2", "instance2", "always"]
+    assert order(agent)[5:] == ["change2", "always"]
 
 
 def test_failed_steps_are_tried_again_and_done_ones_left(agent):

@@ -84,5 +84,5 @@ def test_a_mirror_that_is_down_for_a_moment(agent, stubs):
 
 def test_a_tree_without_a_package_manager(agent):
     (agent.tree / "etc/os-release").write_text("ID=slackware\nVERSION_ID=15\n")
-    run = agent.apply("steps: [{packages: [git]}]\n", code=None)
-    assert run.code in (1, 2) and ("slackware" in run.text or "apt" in run.text)
+    run = agent.apply("steps: [{packages: [git]}]\n", code=1)
+    assert "slackware" in run.text
