@@ -31,6 +31,9 @@ struct changes {
 	size_t count, cap;
 };
 
+/** True for a text whose references are not expanded yet: a type's check leaves it alone. False for NULL. */
+bool step_text_is_open(const char *text);
+
 /** Adds one; diff may be NULL. */
 void changes_add(struct changes *changes, struct arena *arena, const char *diff, const char *fmt, ...) FORMAT(4, 5);
 

@@ -34,20 +34,18 @@ static const struct field cert_fields[] = {
 	{0},
 };
 
-static bool is_open(const char *text) { return strstr(text, "${"); }
-
 static void cert_check(const void *params, const struct yml_node *node, struct diags *diags) {
 	const struct cert_params *p = params;
 	const char *paths[] = {p->cert, p->key};
 	for (size_t i = 0; i < 2; i++)
-		if (paths[i] && !is_open(paths[i]) && (paths[i][0] != '/' || str_ends(paths[i], "/")))
+		if (paths[i] && !step_text_is_open(paths[i]) && (paths[i][0] != '/' || str_ends(paths[i], "/")))
 			diag_add(diags, node, "%s '%s' is no absolute path of a file", i ? "key" : "cert", paths[i]);
 	if (p->cert && str_eq(p->cert, p->key))
 		diag_add(diags, node, "cert and key are the same file: the key must stay with its owner");
 	if (p->names.count > CERT_NAMES_MAX)
 		diag_add(diags, node, "%zu names are too many: at most %d", p->names.count, CERT_NAMES_MAX);
 	for (size_t i = 0; i < p->names.count; i++)
-		if (!is_open(p->names.items[i]) && !cert_name_is_valid(p->names.items[i]))
+		if (!step_text_is_open(p->names.items[i]) && !cert_name_is_valid(p->names.items[i]))
 			diag_add(diags, node, "'%s' is neither a DNS name nor an address", p->names.items[i]);
 	if (p->renew_before_ms >= p->days * DAY_MS)
 		diag_add(diags, node,

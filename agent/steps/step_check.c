@@ -120,13 +120,14 @@ static void check_check(const void *params, const struct yml_node *node, struct 
 		diag_add(diags, node,
 			 "check needs a condition: command, tcp, postgres, http, disk, memory, python, path or mount");
 	if (!p->http && (p->status || p->contains)) diag_add(diags, node, "status and contains belong to http");
-	if (p->http && !str_starts(p->http, "http://") && !str_starts(p->http, "https://") && !strstr(p->http, "${"))
+	if (p->http && !str_starts(p->http, "http://") && !str_starts(p->http, "https://") &&
+	    !step_text_is_open(p->http))
 		diag_add(diags, node, "http '%s' is no http:// or https:// address", p->http);
 	const char *addresses[] = {p->tcp, p->postgres.address};
 	for (size_t i = 0; i < 2; i++) {
 		struct err err;
 		const char *host, *port;
-		if (addresses[i] && !strstr(addresses[i], "${") &&
+		if (addresses[i] && !step_text_is_open(addresses[i]) &&
 		    check_net_split(addresses[i], diags->arena, &host, &port, &err) < 0)
 			diag_add(diags, node, "%s", err.msg);
 	}
@@ -136,7 +137,7 @@ static void check_check(const void *params, const struct yml_node *node, struct 
 		diag_add(diags, node, "postgres: a login needs both `user` and the `venv` that has psycopg");
 	if (!p->postgres.user && (p->postgres.password || p->postgres.database))
 		diag_add(diags, node, "postgres: password and database belong to a login: give `user` and `venv` too");
-	if (p->mount && p->mount[0] != '/' && !strstr(p->mount, "${"))
+	if (p->mount && p->mount[0] != '/' && !step_text_is_open(p->mount))
 		diag_add(diags, node, "mount '%s' is not absolute", p->mount);
 }
 

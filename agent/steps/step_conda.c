@@ -56,7 +56,7 @@ static void check_specs(const struct strs *specs, const struct conda_params *p, 
 	AUTO_ARENA struct arena arena = {0};
 	for (size_t i = 0; i < specs->count; i++) {
 		const char *spec = specs->items[i], *name = conda_spec_name(spec, &arena);
-		if (strstr(spec, "${")) continue;
+		if (step_text_is_open(spec)) continue;
 		bool is_good = isalnum((unsigned char)*name) || *name == '_';
 		for (const char *c = name; *c; c++)
 			is_good = is_good && (isalnum((unsigned char)*c) || strchr("-_.", *c));
@@ -72,7 +72,7 @@ static void check_specs(const struct strs *specs, const struct conda_params *p, 
 static void check_environments(const struct conda_params *p, const struct yml_node *node, struct diags *diags) {
 	const struct conda_item *item = p->environments.items;
 	for (size_t i = 0; i < p->environments.count; i++) {
-		if (item[i].name && !strstr(item[i].name, "${") &&
+		if (item[i].name && !step_text_is_open(item[i].name) &&
 		    (!item[i].name[0] || item[i].name[0] == '.' || item[i].name[strcspn(item[i].name, "/ :#")]))
 			diag_add(diags, node, "'%s' is no name of an environment: no '/', ' ', ':' and '#'",
 				 item[i].name);
@@ -95,7 +95,7 @@ static void conda_check(const void *params, const struct yml_node *node, struct 
 		diag_add(diags, node, "prefix '%s' has white space, which the installer refuses", p->prefix);
 	if (!conda_is_given(p->installer) != !conda_is_given(p->sha256))
 		diag_add(diags, node, "installer and sha256 go together");
-	if (conda_is_given(p->sha256) && !strstr(p->sha256, "${") &&
+	if (conda_is_given(p->sha256) && !step_text_is_open(p->sha256) &&
 	    (strlen(p->sha256) != SHA256_HEX_SIZE - 1 ||
 	     strspn(p->sha256, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1))
 		diag_add(diags, node, "sha256 '%.80s' is not a SHA-256: 64 hexadecimal digits are needed", p->sha256);

@@ -47,10 +47,8 @@ static const struct field download_fields[] = {
 	{0},
 };
 
-static bool has_reference(const char *text) { return text && strstr(text, "${"); }
-
 static void check_url(const struct download_params *p, const struct yml_node *node, struct diags *diags) {
-	if (!p->url || has_reference(p->url)) return;
+	if (!p->url || step_text_is_open(p->url)) return;
 	if (!fetch_is_url(p->url)) {
 		diag_add(diags, node, "url '%s' is neither https:// nor s3://%s", p->url,
 			 p->url[0] == '/' ? ": to copy a file of this machine, use a `file` step with `from`" : "");
@@ -74,7 +72,7 @@ static void download_check(const void *params, const struct yml_node *node, stru
 	const struct download_params *p = params;
 	check_url(p, node, diags);
 	check_to(p, node, diags);
-	if (p->sha256 && !has_reference(p->sha256) &&
+	if (p->sha256 && !step_text_is_open(p->sha256) &&
 	    (strlen(p->sha256) != SHA256_HEX_SIZE - 1 ||
 	     strspn(p->sha256, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1))
 		diag_add(diags, node, "sha256 '%.80s' is not a SHA-256: 64 hexadecimal digits are needed", p->sha256);

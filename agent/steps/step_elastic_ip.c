@@ -31,7 +31,7 @@ static const struct field elastic_ip_fields[] = {
 static void elastic_ip_check(const void *params, const struct yml_node *node, struct diags *diags) {
 	const struct elastic_ip_params *p = params;
 	struct in_addr ignored;
-	if (!p->address || strstr(p->address, "${") || str_starts(p->address, "eipalloc-")) return;
+	if (!p->address || step_text_is_open(p->address) || str_starts(p->address, "eipalloc-")) return;
 	if (inet_pton(AF_INET, p->address, &ignored) != 1)
 		diag_add(diags, node, "'%s' is neither an allocation id (eipalloc-…) nor an IPv4 address", p->address);
 }

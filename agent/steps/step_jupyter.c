@@ -55,14 +55,12 @@ static const struct field jupyter_fields[] = {
 	{0},
 };
 
-static bool is_open(const char *text) { return text && strstr(text, "${"); }
-
 static bool is_loopback(const char *address) {
 	return str_eq(address, "127.0.0.1") || str_eq(address, "::1") || str_eq(address, "localhost");
 }
 
 static void check_address(const struct jupyter_params *p, const struct yml_node *node, struct diags *diags) {
-	if (!p->address || is_open(p->address) || is_loopback(p->address)) return;
+	if (!p->address || step_text_is_open(p->address) || is_loopback(p->address)) return;
 	bool has_all = p->cert && p->key && p->password_hash;
 	if (p->address[strspn(p->address, "0123456789abcdefABCDEF.:")])
 		diag_add(diags, node, "address '%s' is no IP address", p->address);
@@ -78,16 +76,17 @@ static void jupyter_check(const void *params, const struct yml_node *node, struc
 	const struct jupyter_params *p = params;
 	const char *paths[] = {p->venv, p->directory, p->cert, p->key};
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-		if (paths[i] && !is_open(paths[i]) && (paths[i][0] != '/' || strpbrk(paths[i], "\r\n")))
+		if (paths[i] && !step_text_is_open(paths[i]) && (paths[i][0] != '/' || strpbrk(paths[i], "\r\n")))
 			diag_add(diags, node, "'%s' is no absolute path", paths[i]);
 	check_address(p, node, diags);
 	if (!p->cert != !p->key) diag_add(diags, node, "cert and key belong together");
-	if (p->password_hash && !is_open(p->password_hash) && !str_starts(p->password_hash, "argon2:$argon2id$"))
+	if (p->password_hash && !step_text_is_open(p->password_hash) &&
+	    !str_starts(p->password_hash, "argon2:$argon2id$"))
 		diag_add(diags, node,
 			 "password_hash is no argon2 hash (argon2:$argon2id$…): make one with `jupyter server "
 			 "password`; a "
 			 "password itself or a sha1 of it has no place in a recipe");
-	if (p->name && !is_open(p->name) &&
+	if (p->name && !step_text_is_open(p->name) &&
 	    (!p->name[0] || p->name[strspn(p->name, "abcdefghijklmnopqrstuvwxyz0123456789-_")]))
 		diag_add(diags, node, "'%s' is no name of a service: lower-case letters, digits, - and _", p->name);
 }

@@ -55,10 +55,10 @@ static void nvidia_check(const void *params, const struct yml_node *node, struct
 	const char *const versions[] = {p->min_driver, p->min_cuda};
 	static const char *const names[] = {"min_driver", "min_cuda"};
 	for (size_t i = 0; i < 2; i++)
-		if (versions[i] && !strstr(versions[i], "${") && !is_version(versions[i]))
+		if (versions[i] && !step_text_is_open(versions[i]) && !is_version(versions[i]))
 			diag_add(diags, node, "%s '%s' is no version such as %s", names[i], versions[i],
 				 i == 0 ? "580 or 580.65.06" : "12.8");
-	if (p->torch && !strstr(p->torch, "${") && !str_eq(p->torch, "auto") && p->torch[0] != '/')
+	if (p->torch && !step_text_is_open(p->torch) && !str_eq(p->torch, "auto") && p->torch[0] != '/')
 		diag_add(diags, node, "torch '%s' is neither auto nor an absolute path", p->torch);
 }
 

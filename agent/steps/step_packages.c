@@ -73,7 +73,7 @@ static const struct field packages_fields[] = {
 
 /* NULL, or what is wrong with the name. Neither apt nor dnf is ever given an option or a pattern as a package. */
 static const char *name_fault(const char *name) {
-	if (strstr(name, "${")) return NULL; /* typed later */
+	if (step_text_is_open(name)) return NULL; /* typed later */
 	if (name[0] == '-') return "begins with '-'";
 	if (name[0] == '@') return "is a group: name its packages";
 	if (strstr(name, "://") || str_ends(name, ".deb") || str_ends(name, ".rpm"))

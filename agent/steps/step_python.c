@@ -42,17 +42,15 @@ static const struct field python_fields[] = {
 	{0},
 };
 
-static bool is_open(const char *text) { return strstr(text, "${"); }
-
 static void check_paths(const struct python_params *p, const struct yml_node *node, struct diags *diags) {
 	const char *single[] = {p->venv, p->interpreter};
 	for (size_t i = 0; i < 2; i++)
-		if (single[i] && single[i][0] != '/' && !is_open(single[i]))
+		if (single[i] && single[i][0] != '/' && !step_text_is_open(single[i]))
 			diag_add(diags, node, "%s '%s' is not an absolute path", i ? "interpreter" : "venv", single[i]);
 	if (p->venv && p->venv[0] == '/' && (!p->venv[strspn(p->venv, "/.")] || str_ends(p->venv, "/")))
 		diag_add(diags, node, "venv '%s' is the root directory or ends in '/'", p->venv);
 	for (size_t i = 0; i < p->requirements.count; i++)
-		if (p->requirements.items[i][0] != '/' && !is_open(p->requirements.items[i]))
+		if (p->requirements.items[i][0] != '/' && !step_text_is_open(p->requirements.items[i]))
 			diag_add(diags, node, "requirements file '%s' is not an absolute path",
 				 p->requirements.items[i]);
 }
@@ -63,7 +61,7 @@ static void check_sets(const struct python_params *p, const struct yml_node *nod
 	recipe_builtin_names(&recipes, &sets);
 	for (size_t i = 0; i < p->sets.count; i++) {
 		const char *name = p->sets.items[i];
-		if (is_open(name) || strs_has(&sets, name)) continue;
+		if (step_text_is_open(name) || strs_has(&sets, name)) continue;
 		const char *near = str_nearest(name, sets.items, sets.count);
 		if (near)
 			diag_add(diags, node, "there is no set '%s'; did you mean '%s'?", name, near);
@@ -79,7 +77,7 @@ static void check_requirements(const struct python_params *p, const struct yml_n
 	struct err err;
 	for (size_t i = 0; i < p->packages.count; i++) {
 		const char *text = p->packages.items[i];
-		if (is_open(text)) continue;
+		if (step_text_is_open(text)) continue;
 		if (text[0] == '-')
 			diag_add(diags, node, "'%s' is an option of pip: put it into a requirements file", text);
 		else if (strchr(text, '\n'))
@@ -96,7 +94,7 @@ static void python_check(const void *params, const struct yml_node *node, struct
 	check_paths(p, node, diags);
 	check_sets(p, node, diags);
 	check_requirements(p, node, diags);
-	if (p->version && !is_open(p->version) &&
+	if (p->version && !step_text_is_open(p->version) &&
 	    (!str_starts(p->version, "3.") || parse_i64(p->version + 2, 8, 99, &minor, &err) < 0))
 		diag_add(diags, node, "version '%s' is not like 3.11 (major and minor, 3.8 or newer)", p->version);
 	if ((p->keep.count || p->has_system_packages) && p->installer == PYTHON_INSTALLER_UV)
@@ -104,7 +102,7 @@ static void python_check(const void *params, const struct yml_node *node, struct
 			 "%s needs `installer: pip` (or auto): uv does not look at the interpreter's own packages",
 			 p->keep.count ? "keep" : "system_site_packages");
 	for (size_t i = 0; i < p->imports.count; i++)
-		if (!is_open(p->imports.items[i]) &&
+		if (!step_text_is_open(p->imports.items[i]) &&
 		    p->imports.items[i][strspn(p->imports.items[i],
 					       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")])
 			diag_add(diags, node, "'%s' is not a module's name", p->imports.items[i]);

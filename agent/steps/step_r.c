@@ -48,7 +48,7 @@ static const struct field r_fields[] = {
 static void check_names(const char *field, const struct strs *names, const struct yml_node *node, struct diags *diags) {
 	for (size_t i = 0; i < names->count; i++) {
 		const char *name = names->items[i];
-		if (strstr(name, "${")) continue;
+		if (step_text_is_open(name)) continue;
 		bool is_good = isalpha((unsigned char)*name);
 		for (const char *c = name; *c; c++) is_good = is_good && (isalnum((unsigned char)*c) || *c == '.');
 		if (is_good) continue;
@@ -67,7 +67,7 @@ static void r_check(const void *params, const struct yml_node *node, struct diag
 	if (p->library && p->library[0] != '/' && !str_starts(p->library, "${"))
 		diag_add(diags, node, "library '%s' is not absolute", p->library);
 	bool has_repository = p->repository && *p->repository;
-	if (has_repository && !strstr(p->repository, "${") && !str_starts(p->repository, "https://") &&
+	if (has_repository && !step_text_is_open(p->repository) && !str_starts(p->repository, "https://") &&
 	    !str_starts(p->repository, "file:///") && !str_starts(p->repository, "http://127.0.0.1"))
 		diag_add(diags, node, "repository '%s' is neither https:// nor file:///", p->repository);
 	if (has_repository && p->binaries == R_BINARIES_DISTRIBUTION)

@@ -83,10 +83,8 @@ static const struct field repo_fields[] = {
 	{0},
 };
 
-static bool has_reference(const char *text) { return text && strstr(text, "${"); }
-
 static void check_name(const char *name, const struct yml_node *node, struct diags *diags) {
-	if (!name || has_reference(name)) return;
+	if (!name || step_text_is_open(name)) return;
 	bool is_good = isalnum((unsigned char)*name);
 	for (const char *c = name; *c; c++) is_good = is_good && (isalnum((unsigned char)*c) || strchr("-_.", *c));
 	if (!is_good) diag_add(diags, node, "name '%s': letters, digits, '-', '_' and '.' only", name);
@@ -95,7 +93,7 @@ static void check_name(const char *name, const struct yml_node *node, struct dia
 static void check_urls(const char *field, const struct strs *urls, const struct yml_node *node, struct diags *diags) {
 	for (size_t i = 0; i < urls->count; i++) {
 		const char *url = urls->items[i];
-		if (has_reference(url)) continue;
+		if (step_text_is_open(url)) continue;
 		if (!str_starts(url, "https://") && !str_starts(url, "http://") && !str_starts(url, "file:/"))
 			diag_add(diags, node, "%s: '%s' is no URL", field, url);
 		if (url[strcspn(url, " \t\r\n")]) diag_add(diags, node, "%s: '%s' holds white space", field, url);
@@ -115,7 +113,7 @@ static void check_key(const struct repo_params *p, const struct yml_node *node, 
 		diag_add(
 			diags, node,
 			"the key must be pinned: give key_sha256 (`sha256sum`) or key_fingerprint (`gpg --show-keys`)");
-	if (p->key_sha256 && !has_reference(p->key_sha256) &&
+	if (p->key_sha256 && !step_text_is_open(p->key_sha256) &&
 	    (strlen(p->key_sha256) != SHA256_HEX_SIZE - 1 ||
 	     strspn(p->key_sha256, "0123456789abcdefABCDEF") != SHA256_HEX_SIZE - 1))
 		diag_add(diags, node, "key_sha256 '%.80s' is not a SHA-256: 64 hexadecimal digits are needed",
@@ -127,7 +125,7 @@ static void check_key(const struct repo_params *p, const struct yml_node *node, 
 			if (isxdigit((unsigned char)*c)) digits++;
 			if (!isxdigit((unsigned char)*c) && *c != ' ') digits = 1000;
 		}
-		if (digits != 40 && digits != 64 && !has_reference(text))
+		if (digits != 40 && digits != 64 && !step_text_is_open(text))
 			diag_add(diags, node,
 				 "key_fingerprint '%s' is not one: 40 or 64 hexadecimal digits (a short key id can be "
 				 "forged)",
@@ -147,7 +145,7 @@ static void repo_check(const void *params, const struct yml_node *node, struct d
 	if (!p->has_apt && !p->has_dnf && !p->ppa) diag_add(diags, node, "apt, dnf or ppa is missing");
 	if (p->has_apt && p->ppa) diag_add(diags, node, "apt and ppa exclude each other");
 	if (p->has_apt && !p->apt.uris.count) diag_add(diags, node, "apt: uris is missing");
-	if (p->ppa && !has_reference(p->ppa) &&
+	if (p->ppa && !step_text_is_open(p->ppa) &&
 	    (!strchr(p->ppa, '/') || strchr(p->ppa, ':') || p->ppa[strcspn(p->ppa, " ")]))
 		diag_add(diags, node, "ppa '%s' is not OWNER/NAME, such as deadsnakes/ppa", p->ppa);
 	check_urls("apt: uris", &p->apt.uris, node, diags);

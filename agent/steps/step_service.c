@@ -46,10 +46,8 @@ static const struct field service_fields[] = {
 
 static const char suffixes[][10] = {".socket", ".timer", ".mount", ".path", ".target", ".slice"};
 
-static bool is_open(const char *text) { return strstr(text, "${"); }
-
 static void check_name(const struct service_params *p, const struct yml_node *node, struct diags *diags) {
-	if (!p->name || is_open(p->name)) return;
+	if (!p->name || step_text_is_open(p->name)) return;
 	/* systemd.unit(5), "valid unit names" */
 	size_t good = strspn(p->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@");
 	if (!p->name[0] || p->name[good] || p->name[0] == '-' || p->name[0] == '.' || strlen(p->name) > UNIT_NAME_MAX)
@@ -85,13 +83,13 @@ static void service_check(const void *params, const struct yml_node *node, struc
 		diag_add(diags, node, "unit is the whole text: command, user, environment and the like belong in it");
 	else if (has_fields && !p->command.count)
 		diag_add(diags, node, "command is missing: what the service runs");
-	if (p->unit && !is_open(p->unit) && !strchr(p->unit, '['))
+	if (p->unit && !step_text_is_open(p->unit) && !strchr(p->unit, '['))
 		diag_add(diags, node, "unit has no section such as [Service]");
-	if (p->command.count && p->command.items[0][0] != '/' && !is_open(p->command.items[0]) &&
+	if (p->command.count && p->command.items[0][0] != '/' && !step_text_is_open(p->command.items[0]) &&
 	    !strchr("-@:+!", p->command.items[0][0]))
 		diag_add(diags, node, "command '%s' is not an absolute path: systemd takes no other",
 			 p->command.items[0]);
-	if (p->directory && p->directory[0] != '/' && !is_open(p->directory))
+	if (p->directory && p->directory[0] != '/' && !step_text_is_open(p->directory))
 		diag_add(diags, node, "directory '%s' is not absolute", p->directory);
 }
 

@@ -51,8 +51,6 @@ static const struct field sync_fields[] = {
 	{0},
 };
 
-static bool has_reference(const char *text) { return text && strstr(text, "${"); }
-
 static void check_folder(const char *key, const char *path, const struct yml_node *node, struct diags *diags) {
 	if (path[0] != '/') diag_add(diags, node, "%s '%s' is not absolute", key, path);
 	if (path[0] == '/' && !path[strspn(path, "/.")])
@@ -70,7 +68,7 @@ static void sync_check(const void *params, const struct yml_node *node, struct d
 	const struct sync_params *p = params;
 	if (p->compares_size && p->compares_content) diag_add(diags, node, "size_only and checksum exclude each other");
 	if (p->has_max_delete && !p->deletes) diag_add(diags, node, "max_delete belongs to `delete: true`");
-	if (!p->from || !p->to || has_reference(p->from) || has_reference(p->to)) return;
+	if (!p->from || !p->to || step_text_is_open(p->from) || step_text_is_open(p->to)) return;
 	bool is_from = s3url_is(p->from), is_to = s3url_is(p->to);
 	if (is_from == is_to) {
 		diag_add(diags, node, "one of from and to must be s3://BUCKET/PREFIX, the other an absolute path");

@@ -76,8 +76,6 @@ static const struct field system_fields[] = {
 	{0},
 };
 
-static bool is_open(const char *text) { return strstr(text, "${"); }
-
 static bool is_hostname(const char *s) {
 	size_t len = strlen(s);
 	if (!len || len > HOSTNAME_MAX || s[0] == '.' || s[len - 1] == '.') return false;
@@ -95,7 +93,7 @@ static void check_limits(const struct system_params *p, const struct yml_node *n
 	size_t count = sizeof limit_items / sizeof *limit_items;
 	for (size_t i = 0; i < p->limits.count; i++) {
 		const struct system_limit *l = &limits[i];
-		bool is_known = !l->item || is_open(l->item);
+		bool is_known = !l->item || step_text_is_open(l->item);
 		struct err err;
 		int64_t n;
 		for (size_t j = 0; j < count && l->item; j++) is_known = is_known || str_eq(l->item, limit_items[j]);
@@ -105,7 +103,7 @@ static void check_limits(const struct system_params *p, const struct yml_node *n
 				 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 		if (l->domain && strpbrk(l->domain, " \t\r\n#"))
 			diag_add(diags, node, "limits: '%s' is no user, @group or *", l->domain);
-		if (l->value && !is_open(l->value) && !str_eq(l->value, "unlimited") &&
+		if (l->value && !step_text_is_open(l->value) && !str_eq(l->value, "unlimited") &&
 		    parse_i64(l->value, -20, INT64_MAX, &n, &err) < 0)
 			diag_add(diags, node, "limits: value '%s' is neither a number nor unlimited", l->value);
 	}
@@ -113,15 +111,15 @@ static void check_limits(const struct system_params *p, const struct yml_node *n
 
 static void check_paths(const struct system_params *p, const struct yml_node *node, struct diags *diags) {
 	const char *path = p->has_swap ? p->swap.path : NULL;
-	if (path && !is_open(path) && (path[0] != '/' || strpbrk(path, " \t\r\n#\\") || str_ends(path, "/")))
+	if (path && !step_text_is_open(path) && (path[0] != '/' || strpbrk(path, " \t\r\n#\\") || str_ends(path, "/")))
 		diag_add(diags, node, "swap: path '%s' is not absolute, or has blanks in it", path);
 	if (p->has_swap && p->swap.size_bytes && p->swap.size_bytes < SWAP_MIN)
 		diag_add(diags, node, "swap: %lld bytes is too little; sizes are such as 4G",
 			 (long long)p->swap.size_bytes);
-	if (p->timezone && !is_open(p->timezone) &&
+	if (p->timezone && !step_text_is_open(p->timezone) &&
 	    (p->timezone[0] == '/' || strstr(p->timezone, "..") || strpbrk(p->timezone, " \t\r\n")))
 		diag_add(diags, node, "'%s' is no time zone, such as Europe/Berlin", p->timezone);
-	if (p->locale && !is_open(p->locale) &&
+	if (p->locale && !step_text_is_open(p->locale) &&
 	    p->locale[strspn(p->locale, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-")])
 		diag_add(diags, node, "'%s' is no locale, such as en_US.UTF-8", p->locale);
 }
@@ -131,7 +129,7 @@ static void system_check(const void *params, const struct yml_node *node, struct
 	if (!p->has_swap && !p->timezone && !p->locale && !p->hostname && !p->sysctl.count && !p->limits.count)
 		diag_add(diags, node, "system needs one of swap, timezone, locale, hostname, sysctl, limits");
 	check_paths(p, node, diags);
-	if (p->hostname && !is_open(p->hostname) && !is_hostname(p->hostname))
+	if (p->hostname && !step_text_is_open(p->hostname) && !is_hostname(p->hostname))
 		diag_add(diags, node, "'%s' is no host name: letters, digits and - between dots", p->hostname);
 	for (size_t i = 0; i < p->sysctl.count; i++)
 		if (!p->sysctl.keys[i][0] || strpbrk(p->sysctl.keys[i], " \t\r\n=#;") ||

@@ -44,7 +44,7 @@ static void tags_check(const void *params, const struct yml_node *node, struct d
 	for (size_t i = 0; i < p->tags.count; i++) {
 		check_key(p->tags.keys[i], node, diags);
 		size_t len = str_utf8_count(p->tags.values[i]);
-		if (len > EC2_TAG_VALUE_MAX && !strstr(p->tags.values[i], "${"))
+		if (len > EC2_TAG_VALUE_MAX && !step_text_is_open(p->tags.values[i]))
 			diag_add(diags, node, "the value of tag '%.140s' has %zu characters: %d are allowed",
 				 p->tags.keys[i], len, EC2_TAG_VALUE_MAX);
 	}

@@ -37,8 +37,6 @@ static const struct field user_fields[] = {
 	{0},
 };
 
-static bool is_open(const char *text) { return strstr(text, "${"); }
-
 /* The names that useradd takes on every distribution, so that none of them can be an option or a path. */
 static bool is_name(const char *s) {
 	size_t len = strlen(s);
@@ -47,7 +45,7 @@ static bool is_name(const char *s) {
 }
 
 static void check_name(const char *what, const char *name, const struct yml_node *node, struct diags *diags) {
-	if (!name || is_open(name) || is_name(name)) return;
+	if (!name || step_text_is_open(name) || is_name(name)) return;
 	diag_add(diags, node, "'%s' is no name for %s: lower-case letters, digits, _ and -, at most %d, a letter first",
 		 name, what, NAME_LEN_MAX);
 }
@@ -55,13 +53,14 @@ static void check_name(const char *what, const char *name, const struct yml_node
 static void check_texts(const struct user_params *p, const struct yml_node *node, struct diags *diags) {
 	const char *paths[] = {p->shell, p->home};
 	for (size_t i = 0; i < 2; i++) {
-		if (!paths[i] || is_open(paths[i])) continue;
+		if (!paths[i] || step_text_is_open(paths[i])) continue;
 		if (paths[i][0] != '/' || strpbrk(paths[i], ":\n"))
 			diag_add(diags, node, "%s '%s' is no absolute path", i ? "home" : "shell", paths[i]);
 	}
 	if (p->comment && strpbrk(p->comment, ":\n")) diag_add(diags, node, "comment holds a colon or a line break");
 	for (size_t i = 0; i < p->sudo.count && !user_wants_all_sudo(p); i++)
-		if (!is_open(p->sudo.items[i]) && (p->sudo.items[i][0] != '/' || strpbrk(p->sudo.items[i], "\r\n")))
+		if (!step_text_is_open(p->sudo.items[i]) &&
+		    (p->sudo.items[i][0] != '/' || strpbrk(p->sudo.items[i], "\r\n")))
 			diag_add(diags, node,
 				 "sudo: '%s' is neither `all` nor a command by its absolute path on one line",
 				 p->sudo.items[i]);
@@ -81,7 +80,8 @@ static void user_check(const void *params, const struct yml_node *node, struct d
 	for (size_t i = 0; i < p->keys.count; i++) {
 		AUTO_STRS struct strs keys = {0};
 		struct err err;
-		if (!is_open(p->keys.items[i]) && user_keys_split(p->keys.items[i], diags->arena, &keys, &err) < 0)
+		if (!step_text_is_open(p->keys.items[i]) &&
+		    user_keys_split(p->keys.items[i], diags->arena, &keys, &err) < 0)
 			diag_add(diags, node, "keys: %s", err.msg);
 	}
 }

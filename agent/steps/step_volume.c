@@ -50,11 +50,9 @@ static const struct field volume_fields[] = {
 	{0},
 };
 
-static bool is_open(const char *text) { return strstr(text, "${"); }
-
 static void check_label(const struct volume_params *p, const struct yml_node *node, struct diags *diags) {
 	size_t max = p->fstype == VOLUME_FS_XFS ? LABEL_MAX_XFS : LABEL_MAX_EXT4;
-	if (is_open(p->label)) return;
+	if (step_text_is_open(p->label)) return;
 	if (!p->label[0] || strlen(p->label) > max)
 		diag_add(diags, node, "label '%s' is empty or longer than the %zu characters of %s", p->label, max,
 			 volume_new_type(p));
@@ -68,18 +66,19 @@ static void volume_check(const void *params, const struct yml_node *node, struct
 	if (selectors > 1) diag_add(diags, node, "id, device and blank exclude each other: one says which disk it is");
 	if (!selectors && !p->label)
 		diag_add(diags, node, "volume needs one of id, device, label or blank: which disk it is");
-	if (p->mount && !is_open(p->mount) &&
+	if (p->mount && !step_text_is_open(p->mount) &&
 	    (p->mount[0] != '/' || !p->mount[strspn(p->mount, "/.")] || str_ends(p->mount, "/") ||
 	     strstr(p->mount, "/../") || strstr(p->mount, "//")))
 		diag_add(diags, node,
 			 "mount '%s' is no absolute path of a directory below /, without a slash at its end", p->mount);
-	if (p->id && !is_open(p->id) &&
+	if (p->id && !step_text_is_open(p->id) &&
 	    (!str_starts(p->id, "vol-") || !p->id[4] || p->id[4 + strspn(p->id + 4, "0123456789abcdef")]))
 		diag_add(diags, node, "id '%s' is no volume id, such as vol-0123456789abcdef0", p->id);
-	if (p->device && !is_open(p->device) && strchr(str_starts(p->device, "/dev/") ? p->device + 5 : p->device, '/'))
+	if (p->device && !step_text_is_open(p->device) &&
+	    strchr(str_starts(p->device, "/dev/") ? p->device + 5 : p->device, '/'))
 		diag_add(diags, node, "device '%s' is no device name, such as /dev/sdf", p->device);
 	if (p->kind != VOLUME_KIND_ANY && !p->is_blank) diag_add(diags, node, "kind belongs to `blank: true`");
-	if (p->options && !is_open(p->options) && p->options[strcspn(p->options, " \t\n")])
+	if (p->options && !step_text_is_open(p->options) && p->options[strcspn(p->options, " \t\n")])
 		diag_add(diags, node, "options '%s' has a blank: separate them by commas", p->options);
 	if (p->label) check_label(p, node, diags);
 }
