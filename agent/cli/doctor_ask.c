@@ -20,8 +20,6 @@
 #define SKEW_WARN_S 60
 #define SKEW_FAIL_S 300
 
-static const struct retry_policy once = {.attempts = 1};
-
 /* One question of a list: what it is about beside the doctor. */
 struct about {
 	struct doctor *doctor;
@@ -58,7 +56,7 @@ static void ask_tags(void *arg, struct rows *rows) {
 	struct aws *aws = NULL;
 	struct err err = {0};
 	int rc = context_open_aws(a->doctor->ctx, &aws, &err);
-	if (!rc) rc = ec2_may_tag(aws, a->doctor->facts->instance.instance_id, &once, &err);
+	if (!rc) rc = ec2_may_tag(aws, a->doctor->facts->instance.instance_id, &retry_once, &err);
 	if (!rc)
 		rows_add(rows, "tags", ROW_OK, NULL, "this role may set tags on this instance");
 	else if (rc == -ERR_NOT_FOUND || rc == -ERR_DENIED)
@@ -78,8 +76,8 @@ static void ask_s3(void *arg, struct rows *rows) {
 	struct err err = {0};
 	bool is_prefix = s->kind == SOURCE_S3_PREFIX;
 	int rc = context_aws(a->doctor->ctx, &aws, &err);
-	if (!rc && is_prefix) rc = s3_one_may_list(aws, s->url, &once, DOCTOR_REQUEST_MS, &err);
-	if (!rc && !is_prefix) rc = s3_one_may_get(aws, s->url, &once, DOCTOR_REQUEST_MS, &err);
+	if (!rc && is_prefix) rc = s3_one_may_list(aws, s->url, &retry_once, DOCTOR_REQUEST_MS, &err);
+	if (!rc && !is_prefix) rc = s3_one_may_get(aws, s->url, &retry_once, DOCTOR_REQUEST_MS, &err);
 	if (!rc)
 		rows_add(rows, "s3", ROW_OK, NULL, "%s can be %s", s->url, is_prefix ? "listed" : "read");
 	else

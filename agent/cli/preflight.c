@@ -29,8 +29,6 @@
 #define RESOLVE_BOOT_MS 4000
 #define RESOLVE_PAUSE_MS 250
 
-static const struct retry_policy once = {.attempts = 1};
-
 /* All sources of one kind that one step needs. */
 struct candidate {
 	struct context *ctx;
@@ -65,8 +63,8 @@ static void try_s3(void *arg, struct rows *rows) {
 	struct err err = {0};
 	bool is_prefix = c->source->kind == SOURCE_S3_PREFIX;
 	if (context_aws(c->ctx, &aws, &err)) return;
-	int rc = is_prefix ? s3_one_may_list(aws, c->source->url, &once, REQUEST_MS, &err)
-			   : s3_one_may_get(aws, c->source->url, &once, REQUEST_MS, &err);
+	int rc = is_prefix ? s3_one_may_list(aws, c->source->url, &retry_once, REQUEST_MS, &err)
+			   : s3_one_may_get(aws, c->source->url, &retry_once, REQUEST_MS, &err);
 	if ((rc != -ERR_DENIED && rc != -ERR_NOT_FOUND) || !strstr(err.msg, "HTTP ")) return;
 	/* A probe that lists S3 fails in it: only one that finds all in place (`creates`, `frequency`) needs no S3. */
 	if (probe(c, rows->arena) == IN_PLACE) return;

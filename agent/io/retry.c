@@ -2,6 +2,8 @@
 
 #include "base/err.h"
 
+const struct retry_policy retry_once = {.attempts = 1};
+
 /** The most that the wait after this attempt may be: base doubled each time, up to the cap. */
 static int64_t ceiling_ms(const struct retry_policy *policy, unsigned attempt) {
 	int64_t ceiling = policy->base_ms;

@@ -14,6 +14,9 @@ struct retry_policy {
 	unsigned attempts; /* most attempts, the first included; 0: no limit of number */
 };
 
+/** One attempt. */
+extern const struct retry_policy retry_once;
+
 #define RETRY_STOP (-1)
 
 /**

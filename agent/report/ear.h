@@ -21,7 +21,8 @@ struct ear {
 	const struct beat_policy *policy;
 	/** What there is to say beyond what was sent. */
 	enum ear_need (*need)(const struct ear *ear, const struct word *word);
-	/** One attempt, bounded in time; what is sent is remembered. */
+	/** One attempt (retry_once), bounded in time; what is sent is remembered. Before the next there may be a newer
+	 * word. */
 	int (*send)(struct ear *ear, const struct word *word, struct err *err);
 	void (*free)(struct ear *ear);
 };
@@ -34,9 +35,6 @@ struct ear_host {
 
 /** The host's aws context. */
 CHECK_RESULT int ear_aws(struct ear_host *host, struct aws **ret_aws, struct err *err);
-
-/** Between two attempts there may be a newer word: a call itself tries once. */
-extern const struct retry_policy ear_once;
 
 /** Tags on the own instance: all that changed in one CreateTags call. host is borrowed. */
 struct ear *ear_tags(struct ear_host *host);

@@ -40,7 +40,7 @@ static int send_word(struct ear *ear, const struct word *word, struct err *err) 
 		aws.domain = NULL;
 	}
 	const char *id = str_is_empty(conf->instance_id) ? conf->hostname : conf->instance_id;
-	rc = cfn_signal(&aws, conf->stack, conf->stack_resource, id, is_good(word), &ear_once, err);
+	rc = cfn_signal(&aws, conf->stack, conf->stack_resource, id, is_good(word), &retry_once, err);
 	s->has_signalled = rc == 0;
 	return rc;
 }

@@ -98,7 +98,7 @@ static int send_word(struct ear *ear, const struct word *word, struct err *err) 
 	fill(word, &wanted);
 	size_t count = gather(t, &wanted, tags);
 	int rc = ear_aws(t->host, &aws, err);
-	if (!rc) rc = ec2_create_tags(aws, t->host->conf->instance_id, tags, count, &ear_once, err);
+	if (!rc) rc = ec2_create_tags(aws, t->host->conf->instance_id, tags, count, &retry_once, err);
 	if (rc) return rc;
 	t->sent = wanted;
 	t->has_sent = true;

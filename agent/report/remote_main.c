@@ -19,8 +19,6 @@
 /* poll(2) takes an int; whatever is due later is looked at again. */
 #define SLEEP_MAX_MS 60000
 
-const struct retry_policy ear_once = {.attempts = 1};
-
 struct listener {
 	struct ear *ear;
 	struct beat beat;
