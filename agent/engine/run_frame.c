@@ -36,16 +36,24 @@ static void preflight(struct run *run) {
 	run_emit(run, EVENT_STEP_ENDED, step, step_view_of(run, step)->error, NULL);
 }
 
-/* The worker waits: "running" is on disk before it may touch anything. */
+static void take_result(struct step_run *s, enum err_code code, const char *msg) {
+	s->has_result = true;
+	s->result.code = code;
+	(void)snprintf(s->result.msg, sizeof s->result.msg, "%s", msg);
+}
+
+/* The worker waits: "running" is on disk before it may touch anything. One that may not has failed for our reason. */
 static void on_probed(struct run *run, size_t index, const struct frame *frame) {
 	if (frame->a == 0) return;
 	preflight(run);
 	run->steps[index].has_changes = !run->is_refused;
 	if (!run->is_refused) step_record(run, index, STATE_RUNNING);
-	if (run->fatal.code == ERR_NONE && run->signal == 0 && !run->is_refused)
+	if (run->fatal.code == ERR_NONE && run->signal == 0 && !run->is_refused) {
 		worker_go(&run->steps[index].worker);
-	else
-		worker_kill(&run->steps[index].worker);
+		return;
+	}
+	worker_kill(&run->steps[index].worker);
+	if (run->fatal.code != ERR_NONE) take_result(&run->steps[index], run->fatal.code, run->fatal.msg);
 }
 
 static void on_progress(struct run *run, size_t index, const struct frame *frame) {
@@ -86,7 +94,6 @@ static void on_publish(struct run *run, size_t index, const struct frame *frame)
 }
 
 void step_on_frame(struct run *run, size_t index, const struct frame *frame) {
-	struct step_run *s = &run->steps[index];
 	switch (frame->type) {
 	case FRAME_CHANGE: on_change(run, index, frame); break;
 	case FRAME_PROBED: on_probed(run, index, frame); break;
@@ -99,10 +106,6 @@ void step_on_frame(struct run *run, size_t index, const struct frame *frame) {
 	case FRAME_BYTES: on_progress(run, index, frame); break;
 	case FRAME_PUBLISH: on_publish(run, index, frame); break;
 	case FRAME_WAITING: on_waiting(run, index, frame); break;
-	case FRAME_RESULT:
-		s->has_result = true;
-		s->result.code = (enum err_code)frame->a;
-		(void)snprintf(s->result.msg, sizeof s->result.msg, "%s", frame->text);
-		break;
+	case FRAME_RESULT: take_result(&run->steps[index], (enum err_code)frame->a, frame->text); break;
 	}
 }

@@ -26,7 +26,7 @@
 #include "recipe/facts.h"
 #include "recipe/plan.h"
 
-enum act { IN_PLACE, CHANGE, FAIL, CRASH, HANG, FLAKY, LIE, TALK, REBOOT, STRAY, STRAY_HANG };
+enum act { IN_PLACE, CHANGE, FAIL, CRASH, HANG, FLAKY, LIE, TALK, REBOOT, STRAY, STRAY_HANG, NO_STATE };
 
 struct params {
 	enum act act;
@@ -39,8 +39,8 @@ static bool has_mark(const struct params *p, const struct step_ctx *ctx) {
 
 static int probe(const void *params, struct step_ctx *ctx, struct changes *ret_changes, struct err *err) {
 	const struct params *p = params;
-	(void)err;
 	if (p->act == IN_PLACE || has_mark(p, ctx)) return 0;
+	if (p->act == NO_STATE && fs_remove(ctx->machine.root, "/state", true, err)) return -(int)err->code;
 	changes_add(ret_changes, ctx->arena, NULL, "make %s", p->mark ? p->mark : "it so");
 	return 0;
 }
@@ -78,6 +78,7 @@ static int apply(const void *params, struct step_ctx *ctx, const struct changes 
 	(void)changes;
 	switch (p->act) {
 	case IN_PLACE:
+	case NO_STATE:
 	case CHANGE: return make_mark(p, ctx, err);
 	case FAIL: return err_set(err, ERR_COMMAND, "no luck");
 	case CRASH: (void)raise(SIGKILL); return 0;
@@ -289,6 +290,22 @@ static void test_crash(void **state) {
 	       "run-ended failed 0%\n");
 }
 
+/* What it has not been able to write down, it has not begun; and it says that, not what it did to its worker. */
+static void test_state_not_writable(void **state) {
+	static const struct row rows[] = {{.id = "a", .params = {NO_STATE, "/a"}},
+					  {.id = "b", .params = {CHANGE, "/b"}, .needs = 1}};
+	struct fixture *f = *state;
+	char *text = mem_printf(
+		"run-started\nstep-started a\nstep-change a: make /a\n"
+		"step-ended a failed: writing down that step 'a' is running: cannot write %s/state/state.json: cannot "
+		"open %s/state: No such file or directory\n"
+		"step-ended b skipped: not run: dsagent cannot keep its own state\nrun-ended failed 0%%\n",
+		f->root.path, f->root.path);
+	expect(f, rows, 2, RUN_FAILED, text);
+	free(text);
+	assert_false(fs_exists(&f->root, "/a"));
+}
+
 static void test_lie(void **state) {
 	static const struct row rows[] = {{.id = "a", .params = {LIE, "/a"}}};
 	expect(*state, rows, 1, RUN_FAILED,
@@ -432,6 +449,7 @@ int main(void) {
 					   T(optional_warns),
 					   T(retry),
 					   T(crash),
+					   T(state_not_writable),
 					   T(lie),
 					   T(background_after_ready),
 					   T(reboot),
