@@ -53,6 +53,9 @@ const char *yml_problem(const char *problem, const char *context, unsigned conte
 		if (at == '\t') return "a tab cannot indent YAML: use spaces";
 		return arena_printf(arena, "text cannot begin with '%c': put it in quotes", at);
 	}
+	if (at == '{' && (str_starts(problem, "did not find expected ',' or '}'") ||
+			  str_starts(problem, "did not find expected ',' or ']'")))
+		return "between { } or [ ], text with ${…} in it needs quotes: \"s3://${vars.bucket}/data\"";
 	bool is_node_missing = str_starts(problem, "did not find expected key") ||
 			       str_eq(problem, "did not find expected node content");
 	if (is_node_missing && at == ':') return "a key is missing before ':'";
