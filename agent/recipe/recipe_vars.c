@@ -52,7 +52,7 @@ static void add_var(struct recipe_load *load, const struct yml_node *key, const 
 			 key->text);
 		return;
 	}
-	if (!schema_bind(&recipe_var_shape, node, SCHEMA_REFS_OPEN, &d, load->arena, load->diags)) return;
+	bool is_bound = schema_bind(&recipe_var_shape, node, SCHEMA_REFS_OPEN, &d, load->arena, load->diags);
 	struct recipe_var *var = find(load, key->text, strlen(key->text));
 	if (!var) {
 		vec_push(&load->vars, ((struct recipe_var){.name = key->text}));
@@ -60,6 +60,7 @@ static void add_var(struct recipe_load *load, const struct yml_node *key, const 
 	}
 	if (d.has_help) var->help = d.help;
 	if (d.has_default) var->value = d.value;
+	if (!is_bound && !var->value) var->value = ""; /* it is there, if wrong: no further message follows */
 	if (d.has_sensitive) var->is_sensitive = d.is_sensitive;
 	var->node = key;
 	if (d.has_default && node->kind == YML_MAP) var->node = yml_get(node, "default");
