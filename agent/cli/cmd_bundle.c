@@ -40,6 +40,8 @@ static int find_run(struct context *ctx, const struct bundle_run *run, const cha
 	if (rc) return rc;
 	if (wanted && !strs_has(&names, wanted))
 		return err_set(err, ERR_NOT_FOUND, "there is no run '%s' in %s", wanted, dir);
+	if (!names.count) rc = context_deny_system(ctx, "bundle", err);
+	if (rc) return rc;
 	if (!wanted && !names.count) {
 		*ret_id = "none"; /* nothing has run yet: facts and findings are something all the same */
 		return 0;
@@ -54,6 +56,11 @@ static int write_out(const char *path, const struct buf *data, struct err *err) 
 	AUTO_FS_ROOT struct fs_root host = {.fd = -1};
 	AUTO_FREE char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
 	AUTO_ARENA struct arena arena = {0};
+	struct stat st;
+	/* A file is put in its place whole; over /dev/null that would be the end of it for all. */
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(err, ERR_INVALID, "%s is there and no plain file; `-o -` writes to standard output",
+			       path);
 	int rc = fs_root_open(NULL, &host, err);
 	if (rc) return rc;
 	return fs_write(&host, path[0] == '/' ? path : arena_printf(&arena, "%s/%s", cwd ? cwd : "", path),

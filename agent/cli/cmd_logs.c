@@ -174,13 +174,9 @@ static int refuse_step(struct logs *l, struct err *err) {
 		       strs_join(&ids, ", ", &l->ctx->arena));
 }
 
-/* A plain user without a run of his own means the system's, which are for root's eyes. */
 static int refuse_run(const struct logs *l, const char *wanted, const struct strs *runs, struct err *err) {
-	AUTO_JS struct js *js = NULL;
-	struct err ignored = {0};
-	bool is_system = false;
-	if (!runs->count && geteuid() != 0 && !context_status(l->ctx, &js, &is_system, &ignored) && is_system)
-		return err_set(err, ERR_DENIED, "the logs of the system's runs are for root: sudo dsagent logs");
+	int rc = runs->count ? 0 : context_deny_system(l->ctx, "logs", err);
+	if (rc) return rc;
 	if (!runs->count) return err_set(err, ERR_NOT_FOUND, "nothing has run here yet: there are no logs");
 	return err_set(err, ERR_NOT_FOUND, "there is no run '%s'; the last one is '%s', all are in %s", wanted,
 		       runs->items[runs->count - 1], l->runs);

@@ -56,12 +56,8 @@ static int find_run(struct context *ctx, const struct fs_root *root, const char 
 	rc = fs_list(root, dir, &ctx->arena, &runs, err);
 	if (rc) return rc;
 	if (!runs.count) {
-		AUTO_JS struct js *js = NULL;
-		bool is_system = false;
-		struct err ignored = {0};
-		if (geteuid() != 0 && !context_status(ctx, &js, &is_system, &ignored) && is_system)
-			return err_set(err, ERR_DENIED, "the system's runs are for root: sudo dsagent report");
-		return err_set(err, ERR_NOT_FOUND, "nothing has run here yet: there is nothing to report");
+		rc = context_deny_system(ctx, "report", err);
+		return rc ? rc : err_set(err, ERR_NOT_FOUND, "nothing has run here yet: there is nothing to report");
 	}
 	const char *last = runs.items[runs.count - 1];
 	if (wanted && !strs_has(&runs, wanted))

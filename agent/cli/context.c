@@ -119,6 +119,14 @@ int context_status(struct context *ctx, struct js **ret_js, bool *ret_is_system,
 	return 0;
 }
 
+int context_deny_system(struct context *ctx, const char *verb, struct err *err) {
+	AUTO_JS struct js *js = NULL;
+	bool is_system = false;
+	struct err ignored = {0}; /* nothing has run: the caller says so */
+	if (geteuid() == 0 || context_status(ctx, &js, &is_system, &ignored) || !is_system) return 0;
+	return err_set(err, ERR_DENIED, "the system's runs are for root: sudo dsagent %s", verb);
+}
+
 int context_http(struct context *ctx, struct http **ret_http, struct err *err) {
 	if (!ctx->parts->http) {
 		int rc = http_open(&ctx->parts->http, err);

@@ -49,6 +49,12 @@ CHECK_RESULT int context_paths(struct context *ctx, struct context_paths *ret_pa
  */
 CHECK_RESULT int context_status(struct context *ctx, struct js **ret_js, bool *ret_is_system, struct err *err);
 
+/**
+ * For a caller who has no run of his own: a plain user then means the system's, which are for root's eyes. ERR_DENIED,
+ * with `sudo dsagent VERB` to type, if that is so.
+ */
+CHECK_RESULT int context_deny_system(struct context *ctx, const char *verb, struct err *err);
+
 CHECK_RESULT int context_http(struct context *ctx, struct http **ret_http, struct err *err);
 
 /** Gathered once; metadata is asked only where there should be some. */

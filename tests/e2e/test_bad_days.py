@@ -1,6 +1,7 @@
 """What may happen to the reports: the work goes on, and nothing untrue is said."""
 
 import os
+import pathlib
 import resource
 import shutil
 import signal
@@ -52,6 +53,23 @@ def test_a_status_of_somebody_else(agent):
         done = subprocess.run([*as_other, f"{folder}/dsagent", "--root", f"{folder}/tree", "status"], env=agent.env, capture_output=True,
                               text=True, cwd="/")
     assert done.returncode == 3 and "status.json" in done.stderr and "nothing has run" not in done.stderr, done
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"]).returncode != 0, reason="needs root and mount namespaces")
+@pytest.mark.parametrize("verb", ["logs", "report", "bundle"])
+def test_the_systems_run_is_not_taken_for_none(agent, verb):
+    """A plain user who has run nothing means the system's: never an empty bundle for the bug report."""
+    agent.apply("steps: [{run: 'true'}]\n")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o777)
+        shutil.copytree(agent.tree / "run/dsagent", f"{folder}/dsagent")
+        shutil.copy(agent.binary, f"{folder}/program")
+        script = (f"mount -t tmpfs tmpfs /run && cp -r {folder}/dsagent /run/ && cd {folder} &&"
+                  f" exec setpriv --reuid=65534 --regid=65534 --clear-groups ./program {verb}")
+        done = subprocess.run(["unshare", "-m", "sh", "-c", script], env={"PATH": agent.env["PATH"], "HOME": f"{folder}/home"},
+                              capture_output=True, text=True)
+        assert not list(pathlib.Path(folder).glob("*.tar.gz"))
+    assert (done.returncode, done.stderr) == (3, f"dsagent: the system's runs are for root: sudo dsagent {verb}\n"), done
 
 
 MANY_BYTES = 90 * 1000 * 1000

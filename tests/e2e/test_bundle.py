@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import pathlib
 
 import pytest
 
@@ -34,6 +36,18 @@ def canary_recipe(agent):
 def assert_silent(where, data):
     for canary in CANARIES:
         assert canary.encode() not in data, f"{canary} is in {where}"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null"), pathlib.Path.mkdir], ids=["pipe", "link", "folder"])
+def test_what_is_no_file_stays(agent, tmp_path, make):
+    """A bundle is put in the place of an older one, not of /dev/null or /dev/stdout."""
+    agent.apply("steps: [{run: 'true'}]\n")
+    out = tmp_path / "out"
+    make(out)
+    before = out.lstat()
+    run = agent.run("bundle", "-o", str(out), code=3)
+    assert run.err == f"dsagent: {out} is there and no plain file; `-o -` writes to standard output\n"
+    assert out.lstat()[:2] == before[:2]
 
 
 def test_no_secret_anywhere(on_ec2, world, tmp_path, request):
