@@ -13,6 +13,7 @@
 #include "cli/userdata_stub.h"
 #include "fmt/codec.h"
 #include "fmt/diag.h"
+#include "fmt/subst.h"
 #include "fmt/yml.h"
 #include "recipe/recipe.h"
 #include "recipe/userdata.h"
@@ -159,10 +160,18 @@ static int gather(struct userdata *u, struct err *err) {
 	return 0;
 }
 
+/* A default that is no reference, of a recipe that travels along; one at s3:// does not. */
+static bool is_in_texts(const struct userdata *u, const char *value) {
+	if (str_is_empty(value) || subst_has(value)) return false;
+	for (size_t i = 0; i < u->texts.count; i++)
+		if (strstr(u->texts.items[i], value)) return true;
+	return false;
+}
+
 static void warn_of_secrets(const struct userdata *u) {
 	for (size_t i = 0; i < u->recipe->var_count; i++) {
 		const struct recipe_var *var = &u->recipe->vars[i];
-		if (!var->is_sensitive || !var->is_literal) continue;
+		if (!var->is_sensitive || !(var->is_literal || is_in_texts(u, var->value))) continue;
 		(void)fprintf(stderr,
 			      "dsagent: warning: '%s' is a secret, and user-data can be read by every process on the "
 			      "instance "

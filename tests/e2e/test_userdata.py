@@ -157,6 +157,10 @@ def test_warnings(agent, tmp_path):
     recipe = agent.recipe("vars: {key: {sensitive: true, help: x}}\nsteps: [{run: 'echo ${vars.key}'}]\n")
     run = agent.run("userdata", recipe, "--var", "key=hunter2hunter2")
     assert "warning: 'key' is a secret" in run.err and "hunter2" not in run.err
+    recipe = agent.recipe("vars: {key: {sensitive: true, default: hunter2hunter2}, ref: {sensitive: true, default: '${env.LANG}'}}\n"
+                          "steps: [{run: 'echo ${vars.key}${vars.ref}'}]\n")
+    run = agent.run("userdata", recipe)
+    assert run.err.count("is a secret") == 1 and "warning: 'key' is a secret" in run.err and "hunter2" not in run.err
     run = agent.run("userdata", agent.recipe(RECIPE), "--agent", S3, "--agent-file", elf(tmp_path, 62, dynamic=True))
     assert "warning: " in run.err and "take a static one" in run.err
 
