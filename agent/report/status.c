@@ -41,7 +41,7 @@ struct status_sink {
 };
 
 static void warn_once(struct status_sink *s, const char *msg) {
-	if (!s->has_warned) log_warning("the status is not reported any more: %s", msg);
+	if (!s->has_warned) log_warning("the report of this run has gaps from here on: %s", msg);
 	s->has_warned = true;
 }
 
