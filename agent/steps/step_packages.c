@@ -81,8 +81,8 @@ static const char *name_fault(const char *name) {
 	if (strchr(name, '*') || strchr(name, '?') || strchr(name, '['))
 		return "is a pattern: whether it is installed could not be told";
 	for (const char *c = name; *c; c++) {
-		if (*c == ' ' || *c == '\t' || *c == '\n')
-			return "has white space: write several packages as a list, [a, b]";
+		if (*c == ' ' || *c == '\t' || *c == '\n' || *c == ',')
+			return "is not one name: write several packages as a list, [a, b]";
 		if (!isalnum((unsigned char)*c) && !strchr("+-._:~=^/()", *c))
 			return "has a character that no package name has";
 	}

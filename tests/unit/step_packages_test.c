@@ -35,7 +35,8 @@ static const struct {
 	{"{}", "r.yaml:1:1: packages needs something to do: install, remove, upgrade, update or security_updates\n"},
 	{"{update: no}", "r.yaml:1:1: packages needs something to do: install, remove, upgrade, update or "
 			 "security_updates\n"},
-	{"[git make]", "r.yaml:1:1: install: 'git make' has white space: write several packages as a list, [a, b]\n"},
+	{"[git make]", "r.yaml:1:1: install: 'git make' is not one name: write several packages as a list, [a, b]\n"},
+	{"'git, make'", "r.yaml:1:1: install: 'git, make' is not one name: write several packages as a list, [a, b]\n"},
 	{"['-y']", "r.yaml:1:1: install: '-y' begins with '-'\n"},
 	{"{remove: ['python3-*']}",
 	 "r.yaml:1:1: remove: 'python3-*' is a pattern: whether it is installed could not be "
