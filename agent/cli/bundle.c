@@ -26,6 +26,7 @@
 #define COMMAND_MAX (8 * 1024 * 1024)
 #define PUT_MS 30000
 #define REPORT_SIZE_MAX (1024 * 1024)
+#define RECIPE_PREFIX "recipe-"
 
 struct bundle {
 	struct context *ctx;
@@ -101,6 +102,7 @@ static const char *run_dir(const struct bundle *b) {
 static void add_run(struct bundle *b) {
 	AUTO_STRS struct strs names = {0};
 	const char *dir = run_dir(b);
+	bool has_recipe = false;
 	struct err err = {0};
 	if (fs_list(b->run->root, dir, &b->ctx->arena, &names, &err)) {
 		buf_addf(&b->contents, "runs/%s: left out: %s\n", b->run->run_id, err.msg);
@@ -109,7 +111,11 @@ static void add_run(struct bundle *b) {
 	for (size_t i = 0; i < names.count; i++) {
 		const char *path = arena_printf(&b->ctx->arena, "%s/%s", dir, names.items[i]);
 		add_file(b, path, names.items[i], str_ends(names.items[i], ".log") ? LOG_TAIL : MEMBER_MAX);
+		if (str_starts(names.items[i], RECIPE_PREFIX)) has_recipe = true;
 	}
+	if (names.count && !has_recipe)
+		buf_adds(&b->contents,
+			 RECIPE_PREFIX "N.yaml: left out: a run keeps its recipes when it fails; send them along\n");
 }
 
 static void add_state(struct bundle *b) {
@@ -207,8 +213,8 @@ static int keep_recipes(struct context *ctx, const struct bundle_run *run, struc
 		const struct recipe_text *t = &run->recipe->texts[i];
 		AUTO_BUF struct buf safe = BUF_INIT(MEMBER_MAX);
 		bundle_recipe(t->data, t->len, &ctx->arena, &safe);
-		const char *path = arena_printf(&ctx->arena, "%s/runs/%s/recipe-%zu.yaml", run->paths->state_dir,
-						run->run_id, i + 1);
+		const char *path = arena_printf(&ctx->arena, "%s/runs/%s/" RECIPE_PREFIX "%zu.yaml",
+						run->paths->state_dir, run->run_id, i + 1);
 		int rc = fs_write(run->root, path, buf_str(&safe), safe.len, &how, err);
 		if (rc) return rc;
 	}

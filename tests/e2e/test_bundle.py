@@ -105,7 +105,8 @@ def test_what_is_in_a_bundle(on_ec2, world):
     assert [c["check"] for c in json.loads(members["doctor.json"])["checks"]][0] == "metadata"
     assert members["recipes.d/broken.yaml"] == b"# left out: it cannot be parsed\n"
     assert members["system/cloud-init.log"].startswith(b"line\n") and b"abcdef" not in members["system/cloud-init.log"]
-    assert "system/cloud-init.log: its last 1" in members["CONTENTS"].decode()
+    contents = members["CONTENTS"].decode()
+    assert "system/cloud-init.log: its last 1" in contents and "recipe-1.yaml\n" in contents and "recipe-N" not in contents
 
 
 def test_an_older_run_standard_output_and_nothing_yet(agent):
@@ -116,7 +117,9 @@ def test_an_older_run_standard_output_and_nothing_yet(agent):
     agent.apply("steps: [{id: other, run: 'echo two'}]\n")
     agent.run("bundle", first, "-o", "-")
     agent.run("bundle", first, "-o", "first.tar.gz")
-    assert any(name.startswith("01-") for name in tar_members(agent.work / "first.tar.gz"))
+    members = tar_members(agent.work / "first.tar.gz")
+    assert any(name.startswith("01-") for name in members)
+    assert "recipe-N.yaml: left out: a run keeps its recipes when it fails; send them along\n" in members["CONTENTS"].decode()
     assert "no run 'nope'" in agent.run("bundle", "nope", code=3).err
 
 
