@@ -168,7 +168,10 @@ bool s3_has_made(const struct s3 *s3, const char *name) {
 	return s3_file_is_between(name, s3->temp_first, s3->temp_seed);
 }
 
-void s3_cancel(struct s3 *s3) { s3->is_cancelled = true; }
+void s3_cancel(struct s3 *s3) {
+	if (!s3->is_cancelled) s3->cancelled_ms = clock_mono_ms();
+	s3->is_cancelled = true;
+}
 
 const struct s3_stats *s3_stats(const struct s3 *s3) { return &s3->stats; }
 

@@ -62,7 +62,10 @@ size_t s3_active(const struct s3 *s3);
 /** True while few enough operations wait for a connection: start more only then, and memory stays bounded. */
 bool s3_has_room(const struct s3 *s3);
 
-/** All operations end soon with ERR_CANCELLED; multipart uploads are aborted. Then s3_run until s3_active is 0. */
+/**
+ * All operations end soon with ERR_CANCELLED; multipart uploads are aborted, or noted where S3 does not answer any
+ * more. Then s3_run until s3_active is 0.
+ */
 void s3_cancel(struct s3 *s3);
 
 struct s3_stats {

@@ -118,6 +118,7 @@ struct s3 {
 	unsigned tokens; /* tries again that all requests together may still make; successes give them back */
 	int64_t limit_from_ms, limit_bytes; /* bytes_per_s: when counting began and what was moved then */
 	bool is_cancelled;
+	int64_t cancelled_ms;		/* when */
 	struct s3_writer *writer;	/* NULL until a large file comes */
 	struct s3_worker *readers;	/* NULL until one goes */
 	struct s3_ranges *ready;	/* those of large files that something has happened to */

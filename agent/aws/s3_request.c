@@ -22,6 +22,9 @@
 #define HURRY_EVERY_MS 100
 /** A loop that comes back later than this was busy elsewhere, or stopped. */
 #define AWAY_MS 500
+/** Once all is cancelled, for what cleans up and for what tells what there is to clean up: a service that is gone keeps
+ * nobody. */
+#define LAST_WORDS_MS 10000
 #define TOKENS_MAX 1000 /* see struct s3: a dead network fails fast once they are gone */
 
 static const struct retry_policy policy = {.base_ms = 100, .cap_ms = 20000, .budget_ms = 600000, .attempts = 10};
@@ -272,15 +275,26 @@ static struct s3_request *next(struct s3 *s3) {
 	return small;
 }
 
-/** Ends one request of the list that is no last will; false when there is none. */
-static bool cancel_one(struct s3_queue *q) {
+/** True while it is waited for although all is cancelled. */
+static bool has_last_word(const struct s3_request *r, int64_t now_ms) {
+	int64_t since_ms = s3_of(r)->cancelled_ms;
+
+	if (since_ms < r->began_ms) since_ms = r->began_ms;
+	return (r->is_last_will || (r->makes_something && r->state == S3_SENT)) && now_ms - since_ms < LAST_WORDS_MS;
+}
+
+/** Ends one request of the list that has no last word; false when there is none. */
+static bool cancel_one(struct s3_queue *q, int64_t now_ms) {
 	struct err err = {0};
+	bool is_sent;
 
 	for (struct s3_request *r = q->first; r; r = r->next) {
-		if (r->is_last_will || (r->makes_something && r->state == S3_SENT)) continue;
-		if (r->state == S3_SENT) http_multi_cancel(r->task);
+		if (has_last_word(r, now_ms)) continue;
+		is_sent = r->state == S3_SENT;
+		if (is_sent) http_multi_cancel(r->task);
 		s3_queue_leave(r);
 		(void)err_set(&err, ERR_CANCELLED, "told to stop");
+		err.is_retryable = is_sent && r->makes_something; /* nobody knows what came of it */
 		end(r, &err);
 		return true;
 	}
@@ -288,12 +302,14 @@ static bool cancel_one(struct s3_queue *q) {
 }
 
 static void cancel_all(struct s3 *s3) {
+	int64_t now_ms = clock_mono_ms();
+
 	for (enum s3_lane lane = 0; lane < S3_LANES; lane++)
-		while (cancel_one(&s3->lanes[lane]))
+		while (cancel_one(&s3->lanes[lane], now_ms))
 			;
-	while (cancel_one(&s3->waiting))
+	while (cancel_one(&s3->waiting, now_ms))
 		;
-	while (cancel_one(&s3->sent))
+	while (cancel_one(&s3->sent, now_ms))
 		;
 	for (struct s3_op *op = s3->ops, *later; op; op = later) {
 		later = op->next;

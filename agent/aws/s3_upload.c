@@ -67,7 +67,7 @@ static void on_created(struct s3_request *r, struct err *err) {
 	struct s3_parts *parts = s3_parts_of(r);
 
 	if (err) {
-		if (!err->is_retryable) s3_note_remove(parts); /* it was refused: there is none */
+		if (!err->is_retryable) s3_note_remove(parts); /* it was refused, or never asked for: there is none */
 		s3_put_ended(parts->p, err);
 		return;
 	}
@@ -192,9 +192,9 @@ static void on_stale_aborted(struct s3_request *r, struct err *err) {
 
 static void on_aborted(struct s3_request *r, struct err *err) {
 	struct s3_parts *parts = s3_parts_of(r);
-	struct err why = parts->err;
+	struct err why = parts->err; /* what went wrong before is what matters */
 
-	(void)err; /* what went wrong before is what matters */
+	if (!err || r->failure.status == 404) s3_note_remove(parts); /* else the next run sees to it */
 	for (size_t i = 0; i < parts->parts.count; i++)
 		if (parts->parts.items[i].etag) parts->p->op.s3->stats.done_bytes -= parts->parts.items[i].size;
 	s3_put_ended(parts->p, &why);
@@ -203,7 +203,6 @@ static void on_aborted(struct s3_request *r, struct err *err) {
 void s3_upload_abort(struct s3_parts *parts) {
 	struct s3_request *r = s3_upload_ask(parts, "DELETE", on_aborted);
 
-	s3_note_remove(parts);
 	r->is_last_will = true;
 	s3_send(r);
 }

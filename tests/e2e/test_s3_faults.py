@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -162,6 +163,25 @@ def test_a_stall_ends(box, world):
     world.faults("GetObject stall count=1")
     box.sync("s3://bkt/", box.data, timeout=240)
     assert is_equal(box, world)
+
+
+@pytest.mark.parametrize("faults", [
+    ("UploadPart stall after=2", "AbortMultipartUpload stall"),
+    ("CreateMultipartUpload stall",),
+], ids=" ".join)
+def test_a_service_that_is_gone_does_not_keep_who_is_told_to_stop(box, world, s3, faults):
+    """And the upload that could not be aborted is not forgotten."""
+    world.bucket("bkt")
+    body = os.urandom(MB) * 40
+    fill(box.data, {"big": body})
+    world.faults(*faults)
+    process = box.start("sync", box.data, "s3://bkt/")
+    wait_until(lambda: world.counters()["faulted"], 30, "the silence")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(25) == 128 + signal.SIGTERM, process.log.read_text()
+    world.faults()
+    box.sync(box.data, "s3://bkt/")
+    assert s3.objects("bkt") == {"big": body} and s3.uploads("bkt") == []
 
 
 # ---- what the service says is heeded ------------------------------------------------------------------------------------
