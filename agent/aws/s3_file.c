@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "aws/s3.h"
@@ -63,6 +64,18 @@ int s3_file_create(struct s3_file *f, int dir_fd, const char *name, uint64_t *se
 		if (errno != EEXIST) break;
 	}
 	return err_set_errno(err, errno, "cannot make a temporary file for '%s'", name);
+}
+
+void s3_file_hold(const struct s3_file *f) {
+	(void)flock(f->fd, LOCK_EX | LOCK_NB); /* a file system without locks has no neighbours to fear either */
+}
+
+bool s3_file_tidy(int dir_fd, const char *temp) {
+	AUTO_CLOSE int fd = openat(dir_fd, temp, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+	(void)unlinkat(dir_fd, temp, 0); /* what cannot be removed is left to the user */
+	return true;
 }
 
 int s3_file_write(int fd, const void *data, size_t len, int64_t offset, struct err *err) {

@@ -29,6 +29,11 @@ bool s3_file_is_between(const char *name, uint64_t first, uint64_t end);
 /** Creates the temporary file, mode 0600. seed is raised at each try. */
 CHECK_RESULT int s3_file_create(struct s3_file *f, int dir_fd, const char *name, uint64_t *seed, struct err *err);
 
+/** For one that takes its time: another process that tidies up the folder leaves it alone from now on. */
+void s3_file_hold(const struct s3_file *f);
+/** Removes what a killed run has left under a temporary name; false when somebody is at it. */
+bool s3_file_tidy(int dir_fd, const char *temp);
+
 /** All of it, at offset. ERR_NO_SPACE, ERR_IO. */
 CHECK_RESULT int s3_file_write(int fd, const void *data, size_t len, int64_t offset, struct err *err);
 

@@ -135,8 +135,11 @@ static int on_head(const struct http_response *head, void *arg, struct err *err)
 }
 
 static int flush(struct s3_getting *g, struct err *err) {
-	if (!g->file.is_open && s3_file_create(&g->file, g->spec.dir_fd, g->spec.name, &g->op.s3->temp_seed, err) != 0)
-		return -(int)err->code;
+	if (!g->file.is_open) {
+		if (s3_file_create(&g->file, g->spec.dir_fd, g->spec.name, &g->op.s3->temp_seed, err) != 0)
+			return -(int)err->code;
+		if (g->piece_len == PIECE_SIZE) s3_file_hold(&g->file); /* a smaller one is complete in a moment */
+	}
 	if (s3_file_write(g->file.fd, g->piece, g->piece_len, g->written, err) != 0) return -(int)err->code;
 	g->written += (int64_t)g->piece_len;
 	g->piece_len = 0;

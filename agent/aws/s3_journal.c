@@ -69,11 +69,8 @@ static int open_beside(int dir_fd, const char *name, struct err *err) {
 /** Removes a journal and its file, unless somebody is at them. */
 static void remove_pair(int dir_fd, const char *journal) {
 	AUTO_FREE char *file = mem_dup(journal, strlen(journal) - strlen(S3_JOURNAL_SUFFIX));
-	AUTO_CLOSE int fd = openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) return;
-	(void)unlinkat(dir_fd, file, 0); /* what cannot be removed is left to the user */
-	(void)unlinkat(dir_fd, journal, 0);
+	if (s3_file_tidy(dir_fd, file)) (void)unlinkat(dir_fd, journal, 0); /* or is left to the user */
 }
 
 /** What transfers of other versions of the same file have left. */

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "aws/s3_file.h"
 #include "aws/s3key.h"
 #include "aws/s3sum.h"
 #include "aws/s3sync_private.h"
@@ -104,7 +105,7 @@ static void on_temporary(int dir_fd, const char *name, void *arg) {
 	bool is_resumable = str_ends(name, S3_JOURNAL_SUFFIX) || faccessat(dir_fd, journal, F_OK, 0) == 0;
 	bool is_stale = is_resumable ? st.st_mtim.tv_sec < s->started_at.tv_sec - UNFINISHED_S
 				     : is_older(&st, &s->started_at) && !s3_has_made(s->o->s3, name);
-	if (is_stale) (void)unlinkat(dir_fd, name, 0); /* it does no harm either */
+	if (is_stale) (void)s3_file_tidy(dir_fd, name); /* another sync or cp may be at it */
 }
 
 static int open_walk(struct s3sync *s, struct err *err) {

@@ -445,6 +445,18 @@ def test_a_destination_that_cannot_be_written(box, world):
     assert (box.folder / "file").read_bytes() == b"x", result
 
 
+def test_another_run_in_the_same_folder_is_left_in_peace(box, world):
+    """What is being written there looks like what a killed run leaves."""
+    made(world, "key=a/slow size=6000000", "key=b/quick size=10")
+    slow = box.start("sync", "--bwlimit", "1M", "s3://bkt/a/", box.data)
+    wait_until(lambda: box.temporaries() or slow.poll() is not None, 30, "a file that is not whole")
+    slow.send_signal(signal.SIGSTOP)
+    box.sync("s3://bkt/b/", box.data)
+    slow.send_signal(signal.SIGCONT)
+    assert slow.wait(60) == 0, slow.log.read_text()
+    assert sorted(files(box.data)) == ["quick", "slow"] and len(files(box.data)["slow"]) == 6000000
+
+
 def test_a_file_that_changes_while_it_is_sent_is_named(box, world, s3):
     """The part is held up by the server; meanwhile the file is another one."""
     world.bucket("bkt")
