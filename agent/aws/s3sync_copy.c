@@ -118,11 +118,13 @@ static bool defer(struct s3item *item) {
 	return true;
 }
 
-/* A folder in the file's place, or a name that was not there when its folder was listed. */
+/* A folder or special file in the file's place, or a name that was not there when its folder was listed. */
 static int check_place(struct s3item *item, const char *name, struct err *err) {
 	struct stat st;
 	if (!item->is_new || fstatat(item->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return 0;
 	if (S_ISDIR(st.st_mode)) return err_set(err, ERR_STATE, "a folder of that name is in its place");
+	if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+		return err_set(err, ERR_STATE, "a device, pipe or socket is in its place");
 	if (S_ISREG(st.st_mode) && item->sync->walk)
 		return err_set(err, ERR_BUSY,
 			       "a file is in its place that was not there before: something else writes here, or the "

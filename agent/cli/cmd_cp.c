@@ -129,6 +129,17 @@ static int read_in(void *data, size_t size, size_t *ret_len, void *arg, struct e
 	return 0;
 }
 
+/* What is there is replaced, which /dev/null would not survive. */
+static int check_place(const struct copying *c, const char *path, struct err *err) {
+	AUTO_CLOSE int fd = -1;
+	struct err ignored = {0}; /* absent, or what follows says why not */
+	struct stat st;
+	if (fs_open(c->root, path, O_PATH, 0, &fd, &ignored) != 0 || fstat(fd, &st) < 0) return 0;
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return 0;
+	return err_set(err, ERR_INVALID, "%s is a device, pipe or socket: `dsagent cp s3://%s/%s - > %s` writes to it",
+		       c->local, c->url.bucket, c->url.key, c->local);
+}
+
 static int begin_get(struct copying *c, struct err *err) {
 	struct s3_get spec = {
 		.key = c->url.key, .size = -1, .uid = (uid_t)-1, .gid = (gid_t)-1, .on_end = on_end, .arg = c};
@@ -148,7 +159,8 @@ static int begin_get(struct copying *c, struct err *err) {
 			c->watch.show.local = arena_printf(&c->ctx->arena, "%s%s%s", c->local,
 							   str_ends(c->local, "/") ? "" : "/", base_name(c->url.key));
 		}
-		rc = c->o->s3.is_dry ? 0 : open_parent(c, path, err);
+		rc = check_place(c, path, err);
+		if (!rc && !c->o->s3.is_dry) rc = open_parent(c, path, err);
 		if (rc) return rc;
 		spec.name = base_name(path);
 		spec.dir_fd = c->dir_fd;

@@ -445,6 +445,19 @@ def test_a_destination_that_cannot_be_written(box, world):
     assert (box.folder / "file").read_bytes() == b"x", result
 
 
+def test_a_device_pipe_or_socket_is_not_replaced(box, world):
+    """As root that would be /dev/null."""
+    made(world, "key=pipe size=10", "key=z size=10")
+    box.data.mkdir()
+    os.mkfifo(box.data / "pipe")
+    result = box.run("cp", "s3://bkt/pipe", box.data / "pipe", code=2)
+    assert "/data/pipe is a device, pipe or socket" in result.err, result
+    assert box.run("cp", "--dry-run", "s3://bkt/pipe", box.data, code=2).err == result.err.replace("/data/pipe", "/data")
+    for verb in (("sync",), ("sync", "--delete"), ("cp", "--recursive")):
+        result = box.run(*verb, "s3://bkt/", box.data, code=1)
+        assert "s3://bkt/pipe" in result.err and (box.data / "pipe").is_fifo() and (box.data / "z").exists(), result
+
+
 def test_another_run_in_the_same_folder_is_left_in_peace(box, world):
     """What is being written there looks like what a killed run leaves."""
     made(world, "key=a/slow size=6000000", "key=b/quick size=10")
@@ -455,6 +468,13 @@ def test_another_run_in_the_same_folder_is_left_in_peace(box, world):
     slow.send_signal(signal.SIGCONT)
     assert slow.wait(60) == 0, slow.log.read_text()
     assert sorted(files(box.data)) == ["quick", "slow"] and len(files(box.data)["slow"]) == 6000000
+
+
+def test_output_that_does_not_fit_is_an_error(box, world):
+    made(world, "key=k size=100000")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(box.argv("cp", "s3://bkt/k", "-"), env=box.env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and "standard output" in done.stderr, done
 
 
 def test_a_file_that_changes_while_it_is_sent_is_named(box, world, s3):
