@@ -88,7 +88,7 @@ static int read_part(struct mime_span rest, struct arena *arena, struct mime_par
 	struct mime_header header;
 	int rc = mime_read_header(&rest, arena, &header, err);
 	if (rc < 0) return rc;
-	struct mime_span data;
+	struct mime_span data = {0};
 	rc = decode(&rest, header.encoding, arena, &data, err);
 	if (rc < 0) return rc;
 	*ret_part = (struct mime_part){header.type, header.filename, data.data, data.len};
