@@ -73,6 +73,7 @@ int cmd_wait(struct context *ctx, int argc, char **argv) {
 	AUTO_STRS struct strs args = {0};
 	int code = opt_parse(&verb, ctx, argc, argv, &o, &args);
 	if (code != OPT_GO) return code;
+	bool is_told = false;
 	for (int64_t start = clock_mono_ms();;) {
 		AUTO_JS struct js *js = NULL;
 		bool is_system = false;
@@ -82,6 +83,8 @@ int cmd_wait(struct context *ctx, int argc, char **argv) {
 		if (code != OPT_GO) return print_end(ctx, js, is_system, code);
 		int64_t left = o.timeout_ms < 0 ? POLL_MS : o.timeout_ms - (clock_mono_ms() - start);
 		if (left <= 0) return time_out(js, o.timeout_ms);
+		if (!js && !is_told) (void)fputs("dsagent: nothing has run yet; waiting for a run to appear\n", stderr);
+		is_told = true;
 		clock_sleep_ms(left < POLL_MS ? left : POLL_MS);
 	}
 }

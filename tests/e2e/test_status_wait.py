@@ -50,9 +50,11 @@ def test_failed_names_step_and_reason(agent):
 
 
 def test_wait(agent):
+    assert agent.run("wait", "--timeout", "1s", code=4).err.splitlines() == [
+        "dsagent: nothing has run yet; waiting for a run to appear", "dsagent: not ready after 1 s: no run has appeared"]
     process, go = slow(agent)
     run = agent.run("wait", "--timeout", "1s", code=4, timeout=10)
-    assert run.seconds >= 0.9 and "Second" in run.text
+    assert run.seconds >= 0.9 and "Second" in run.text and "nothing has run" not in run.text
     threading.Timer(0.5, go.touch).start()
     agent.run("wait", "--timeout", "30s", code=0, timeout=40)
     assert process.wait(10) == 0
