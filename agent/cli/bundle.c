@@ -118,6 +118,20 @@ static void add_run(struct bundle *b) {
 			 RECIPE_PREFIX "N.yaml: left out: a run keeps its recipes when it fails; send them along\n");
 }
 
+/* There is one status, of the newest run: beside the logs of an older one it would tell another story. */
+static void add_status(struct bundle *b) {
+	const struct bundle_run *run = b->run;
+	AUTO_JS struct js *js = NULL;
+	struct err ignored = {0}; /* what is damaged is evidence too */
+	const char *of =
+		report_status_read(run->root, run->paths->run_dir, &js, &ignored) ? NULL : js_get_str(js, "run_id");
+	if (of && !str_eq(of, run->run_id))
+		buf_addf(&b->contents, "status.json: left out: it is of run %s\n", of);
+	else
+		add_file(b, arena_printf(&b->ctx->arena, "%s/status.json", run->paths->run_dir), "status.json",
+			 MEMBER_MAX);
+}
+
 static void add_state(struct bundle *b) {
 	static const char *const files[] = {"state.json", "manifest.json", "boot.log"};
 	const struct bundle_run *run = b->run;
@@ -126,7 +140,7 @@ static void add_state(struct bundle *b) {
 		AUTO_JS struct js *js = report_status_js(run->view, getpid());
 		add_js(b, "status.json", js);
 	} else {
-		add_file(b, arena_printf(arena, "%s/status.json", run->paths->run_dir), "status.json", MEMBER_MAX);
+		add_status(b);
 	}
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		add_file(b, arena_printf(arena, "%s/%s", run->paths->state_dir, files[i]), files[i], MEMBER_MAX);

@@ -115,10 +115,14 @@ def test_an_older_run_standard_output_and_nothing_yet(agent):
     agent.apply("steps: [{run: 'echo one'}]\n")
     first = agent.status()["run_id"]
     agent.apply("steps: [{id: other, run: 'echo two'}]\n")
+    last = agent.status()["run_id"]
     agent.run("bundle", first, "-o", "-")
     agent.run("bundle", first, "-o", "first.tar.gz")
     members = tar_members(agent.work / "first.tar.gz")
-    assert any(name.startswith("01-") for name in members)
+    assert any(name.startswith("01-") for name in members) and "status.json" not in members
+    assert f"status.json: left out: it is of run {last}\n" in members["CONTENTS"].decode()
+    agent.run("bundle", "-o", "last.tar.gz")
+    assert json.loads(tar_members(agent.work / "last.tar.gz")["status.json"])["run_id"] == last
     assert "recipe-N.yaml: left out: a run keeps its recipes when it fails; send them along\n" in members["CONTENTS"].decode()
     assert "no run 'nope'" in agent.run("bundle", "nope", code=3).err
 
