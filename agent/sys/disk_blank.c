@@ -108,7 +108,7 @@ static int check_edges(int fd, const struct disk *d, const char **ret_reason, st
 }
 
 /* True if /proc/swaps (proc_swaps(5)) lists a device of that number. */
-static bool is_swap(const struct machine *m, dev_t dev) {
+static bool is_swap(dev_t dev) {
 	FILE *f = fopen("/proc/swaps", "re");
 	char line[SWAPS_LINE_MAX];
 	bool is_found = false;
@@ -128,7 +128,7 @@ static int check_use(const struct machine *m, const struct disk *d, const char *
 	const struct mount *mount = mounts_of(&mounts, d->dev);
 	if (mount)
 		*ret_reason = arena_printf(m->arena, "it is mounted at %s", mount->path);
-	else if (is_swap(m, d->dev))
+	else if (is_swap(d->dev))
 		*ret_reason = "it is used as swap";
 	else if (d->holders.count)
 		*ret_reason = arena_printf(m->arena, "%s uses it (LVM, RAID or encryption)", d->holders.items[0]);
