@@ -255,7 +255,8 @@ static int run(struct copying *c) {
 	struct err err = {0};
 	int rc = context_root(c->ctx, &c->root, &err);
 	if (!rc) rc = s3_cli_open(c->ctx, &c->o->s3, c->url.bucket, &s3, &err);
-	if (!rc) rc = s3_watch_open(&c->watch, &err);
+	/* Who writes to a pipe may wait for its reader for ever: a signal ends that, and nothing is left behind. */
+	if (!rc && !c->watch.show.is_quiet) rc = s3_watch_open(&c->watch, &err);
 	if (rc) return cli_fail(EXIT_NO_START, &err);
 	c->s3 = s3;
 	s3_show_begin(&c->watch.show);

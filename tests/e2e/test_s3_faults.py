@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import time
@@ -475,6 +476,18 @@ def test_output_that_does_not_fit_is_an_error(box, world):
     with open("/dev/full", "wb") as full:
         done = subprocess.run(box.argv("cp", "s3://bkt/k", "-"), env=box.env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 1 and "standard output" in done.stderr, done
+
+
+def test_a_stream_that_nobody_reads_can_be_ended(box, world):
+    made(world, f"key=big size={30 * MB}")
+    reader, writer = os.pipe()
+    process = subprocess.Popen(box.argv("cp", "s3://bkt/big", "-"), env=box.env, stdout=writer)
+    box.started.append(process)
+    wait_until(lambda: not select.select([], [writer], [], 0)[1], 30, "a pipe that is full")
+    process.terminate()
+    assert process.wait(30) in (-signal.SIGTERM, 128 + signal.SIGTERM)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_file_that_changes_while_it_is_sent_is_named(box, world, s3):
