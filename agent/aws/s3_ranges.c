@@ -12,6 +12,10 @@
 /** Larger files go past the page cache; so do those that would push out half of what is free. */
 #define DIRECT_MIN ((int64_t)1024 * 1024 * 1024)
 
+/** 10,000 parts of 5 GiB make 49 TiB (S3 User Guide, "Amazon S3 multipart upload limits"): more is a server in error.
+ */
+#define OBJECT_MAX ((int64_t)1 << 50)
+
 void s3_ranges_look_later(struct s3_ranges *r) {
 	struct s3 *s3 = r->g->op.s3;
 
@@ -160,6 +164,9 @@ static int open_journal(struct s3_ranges *r, struct err *err) {
 		.is_direct = wants_direct(g->size),
 	};
 
+	if (g->size > OBJECT_MAX)
+		return err_set(err, ERR_LIMIT, "it is said to have %lld bytes, more than any object can",
+			       (long long)g->size);
 	if (!g->op.s3->writer && s3_writer_new(g->op.s3->http, &g->op.s3->writer, err) != 0) return -(int)err->code;
 	s3_window_init(&r->window, g->size, s3_range_size(g->size, g->etag));
 	if (s3_journal_open(&r->journal, &of, &r->window, err) != 0) return -(int)err->code;

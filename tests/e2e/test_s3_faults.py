@@ -490,6 +490,13 @@ def test_a_stream_that_nobody_reads_can_be_ended(box, world):
     os.close(writer)
 
 
+@pytest.mark.parametrize("size", [2**50 + 1, 10**17])
+def test_a_size_that_cannot_be(box, world, size):
+    made(world, f"key=big size={size}", "key=z size=10")
+    result = box.sync("s3://bkt/", box.data, code=1)
+    assert f"s3://bkt/big: it is said to have {size} bytes" in result.err and os.listdir(box.data) == ["z"], result
+
+
 def test_a_file_that_changes_while_it_is_sent_is_named(box, world, s3):
     """The part is held up by the server; meanwhile the file is another one."""
     world.bucket("bkt")
