@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "engine/run_internal.h"
+#include "engine/state.h"
 
 /* A resource that both lists name, or NULL. */
 static const char *common(const struct strs *a, const struct strs *b) {
@@ -47,11 +48,22 @@ static enum readiness readiness(const struct run *run, size_t index, const char 
 
 static unsigned jobs(const struct run *run) { return run->options->jobs ? run->options->jobs : RUN_JOBS_DEFAULT; }
 
+/* A machine on which a step has failed is not ready because another was run alone. */
+static void leave_out(struct run *run, size_t index) {
+	const struct plan_step *p = &run->plan->steps[index];
+	if (!p->is_left_out || !state_has_failed(run->options->state, run->plan->recipe_name, p)) {
+		step_skip(run, index, p->skip_reason);
+		return;
+	}
+	run->view.warnings++;
+	step_skip(run, index, arena_printf(&run->arena, "%s; it did not end well last time", p->skip_reason));
+}
+
 /* Starts or skips one pending step if its time has come; true if anything was done. */
 static bool advance(struct run *run, size_t index) {
 	const struct plan_step *p = &run->plan->steps[index];
 	if (p->skip_reason) {
-		step_skip(run, index, p->skip_reason);
+		leave_out(run, index);
 		return true;
 	}
 	if (run->is_stopping) return false;

@@ -157,6 +157,11 @@ bool state_is_done(const struct state *state, const char *recipe, const struct p
 	return false;
 }
 
+bool state_has_failed(const struct state *state, const char *recipe, const struct plan_step *step) {
+	const struct record *r = find(state, recipe, step->common.id);
+	return r && r->mark != STATE_OK && str_eq(r->instance_id, state->instance_id);
+}
+
 static int save(const struct state *state, struct err *err) {
 	struct js *js AUTO_JS = js_object();
 	js_set_int(js, "version", STATE_VERSION);

@@ -29,6 +29,9 @@ void state_free(struct state *state); /* NULL is fine */
 /** True if the step's content is recorded as done within its frequency. */
 bool state_is_done(const struct state *state, const char *recipe, const struct plan_step *step);
 
+/** True if it was tried on this instance last and did not end well. */
+bool state_has_failed(const struct state *state, const char *recipe, const struct plan_step *step);
+
 /**
  * How often the machine was rebooted for the recipe of this hash since it was last ready; recording one more, durable
  * when it returns; and forgetting them (nothing is written when there are none).

@@ -138,12 +138,17 @@ static void check_id(struct build *b, const char *option, const char *id) {
 	}
 }
 
-/* Why the step is left out, or NULL. */
-static const char *skip_reason(struct build *b, size_t i) {
-	const struct step_common *c = &b->recipe->steps[i].common;
+/* Why the user leaves the step out, or NULL. */
+static const char *leave_out_reason(struct build *b, size_t i) {
 	const struct plan_options *o = b->options;
-	if (o->only.count && !strs_has(&o->only, c->id)) return "left out by --only";
+	if (o->only.count && !strs_has(&o->only, b->recipe->steps[i].common.id)) return "left out by --only";
 	if (o->from && i < find(b->recipe, o->from)) return arena_printf(b->arena, "before --from %s", o->from);
+	return NULL;
+}
+
+/* Why the recipe does, or NULL. */
+static const char *when_reason(struct build *b, size_t i) {
+	const struct step_common *c = &b->recipe->steps[i].common;
 	if (!c->when) return NULL;
 	bool holds = false;
 	size_t offset = 0;
@@ -184,7 +189,9 @@ static void build_step(struct build *b, size_t i) {
 	struct plan_step *step = &b->steps[i];
 	struct recipe_step *bound = &b->bound[i];
 	step->index = i;
-	step->skip_reason = skip_reason(b, i);
+	step->skip_reason = leave_out_reason(b, i);
+	step->is_left_out = step->skip_reason != NULL;
+	if (!step->is_left_out) step->skip_reason = when_reason(b, i);
 	bool is_run = step->skip_reason == NULL;
 	size_t before = b->diags->count + b->diags->dropped;
 	const struct yml_node *node = is_run ? expand_items(b, source->node, true) : source->node;

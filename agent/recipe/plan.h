@@ -15,6 +15,7 @@ struct plan_step {
 	struct step_common common;
 	const char *hash;	 /* hex SHA-256 of type and expanded content */
 	const char *skip_reason; /* `when` is false, or --only / --from left it out; NULL: to be run */
+	bool is_left_out;	 /* by --only or --from */
 	const size_t *needs;	 /* indices of the steps that must have ended */
 	size_t needs_count;
 	struct strs resources;

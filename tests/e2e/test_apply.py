@@ -229,6 +229,19 @@ def test_only_and_from(agent):
     assert "nope" in agent.apply(text, "--only", "nope", code=2).text
 
 
+def test_another_step_alone_does_not_make_ready_what_has_failed(agent):
+    text = f"steps:\n  - {{id: one, run: 'true'}}\n  - {{id: two, run: 'test -e {agent.work}/mended'}}\n  - {{id: three, run: 'echo'}}\n"
+    agent.apply(text, code=1)
+    for args in (("--only", "three"), ("--from", "three")):
+        run = agent.apply(text, *args)
+        assert agent.status()["status"] == "ready-with-warnings" and agent.run("wait", "--strict", code=6)
+        assert [s["text"] for s in agent.status()["steps"]][1].endswith("; it did not end well last time") and "two" in run.text
+    agent.run("wait")
+    (agent.work / "mended").touch()
+    agent.apply(text, "--only", "two")
+    assert agent.status()["status"] == "ready"
+
+
 def test_values_of_variables_are_not_in_the_process_list(agent):
     recipe = agent.recipe("vars: {tok: {help: t, sensitive: true}}\nsteps: [{run: 'echo up; sleep 30'}]\n")
     process = agent.start("apply", recipe, "--var", "tok=s3cr3t-t0k3n")
