@@ -61,8 +61,7 @@ void s3_writer_free(struct s3_writer *w) {
 static struct s3_piece *new_piece(struct s3_writer *w) {
 	struct s3_piece *piece = mem_zalloc(sizeof *piece);
 
-	piece->data = aligned_alloc(ALIGNMENT, S3_PIECE_SIZE);
-	if (!piece->data) abort(); /* memory never fails: base/mem.h */
+	piece->data = mem_aligned(ALIGNMENT, S3_PIECE_SIZE);
 	piece->writer = w;
 	piece->older = w->newest;
 	w->newest = piece;

@@ -15,6 +15,8 @@ static void *or_die(void *p) {
 
 void *mem_zalloc(size_t size) { return or_die(calloc(1, size ? size : 1)); }
 
+void *mem_aligned(size_t alignment, size_t size) { return or_die(aligned_alloc(alignment, size)); }
+
 void *mem_resize(void *p, size_t count, size_t size) {
 	if (size && count > SIZE_MAX / 2 / size) die("dsagent: an array would pass the address space\n");
 	return or_die(realloc(p, count && size ? count * size : 1));

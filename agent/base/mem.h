@@ -11,6 +11,9 @@
 /** Returns size zeroed bytes, never NULL (size 0 gives a unique pointer). */
 void *mem_zalloc(size_t size);
 
+/** Returns size bytes, not zeroed, at a multiple of alignment, which divides size. */
+void *mem_aligned(size_t alignment, size_t size);
+
 /** Resizes to count * size bytes; ends the process on overflow. */
 void *mem_resize(void *p, size_t count, size_t size);
 
