@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from harness import Agent, World
+from harness import Agent, World, tree_lines
 from s3 import real_names, start_real, world_server
 
 
@@ -71,3 +71,13 @@ def any_box(tmp_path, server):
     b = Box(tmp_path / "box", server)
     yield b
     b.close()
+
+
+def made(world, *lines, bucket="bkt"):
+    world.bucket(bucket)
+    world.objects(bucket, *lines)
+
+
+def is_equal(box, world, bucket="bkt", prefix=""):
+    """The tree is the bucket's, byte by byte, and nothing else lies there."""
+    return tree_lines(box.data) == world.manifest(bucket, prefix)
